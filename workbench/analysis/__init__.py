@@ -1,0 +1,1 @@
+"""Numbers in, a frozen result out: NumPy, SciPy and pandas only."""

@@ -1,0 +1,134 @@
+"""Plain values: what a template may print and what a case may hold is JSON, nothing else.
+
+Rows come from DataFrames, SQL and notebooks, so scalars of numpy and pandas arrive here. They are
+known by what they offer (``dtype``, ``isoformat``), so that neither library is imported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from workbench.errors import DataError
+
+__all__ = ["plain"]
+
+_MAX_DEPTH = 32
+_MAX_BITS = 1_000
+_MISSING = frozenset({"NAType", "NaTType"})
+_SAME = frozenset({str, bool, type(None)})
+
+
+def plain(value: Any, *, what: str, depth: int = 0) -> Any:
+    """Return a value as JSON holds it: dict, list, str, int, float, bool or None.
+
+    NaN, NaT and ``pandas.NA`` become None; dates become ISO 8601 text; a ``Decimal`` becomes a
+    number; arrays and Series become lists.
+
+    Args:
+        value: anything.
+        what: what the value is, for the message: ``"the variable 'doc'"``.
+        depth: how deep the value lies inside another.
+
+    Raises:
+        DataError: the value, or something inside it, has no JSON form.
+
+    >>> plain({"when": date(2024, 1, 2), "score": float("nan")}, what="the row")
+    {'when': '2024-01-02', 'score': None}
+    """
+    kind = type(value)
+    if kind in _SAME:
+        return value
+    if isinstance(value, bool | int | float):
+        return _number(value, what)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if depth > _MAX_DEPTH:
+        raise DataError(
+            f"{what} is nested deeper than {_MAX_DEPTH} levels, or contains itself",
+            cure="flatten it first",
+        )
+    if isinstance(value, Mapping):
+        return {_key(name, what): plain(inner, what=what, depth=depth + 1) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner, what=what, depth=depth + 1) for inner in value]
+    return _foreign(value, what, depth)
+
+
+def _number(value: float, what: str) -> int | float | None:
+    if isinstance(value, int):
+        if value.bit_length() > _MAX_BITS:
+            raise DataError(f"{what} holds a whole number of more than {_MAX_BITS} bits", cure="make it text")
+        return int(value)
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        raise DataError(
+            f"{what} holds an infinite number, which JSON cannot",
+            cure="replace it, for instance by df.replace([np.inf, -np.inf], np.nan)",
+        )
+    return float(value)
+
+
+def _key(name: Any, what: str) -> str:
+    if isinstance(name, str):
+        return str.__str__(name)
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(int(name))
+    raise DataError(
+        f"{what} holds a dict whose key {name!r} is a {type(name).__name__}",
+        cure="use text as keys",
+    )
+
+
+def _foreign(value: Any, what: str, depth: int) -> Any:
+    if type(value).__name__ in _MISSING:
+        return None
+    if isinstance(value, Decimal):
+        return _decimal(value, what)
+    if isinstance(value, UUID):
+        return str(value)
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    if hasattr(value, "dtype") and hasattr(value, "ndim"):
+        return _array(value, what, depth)
+    raise DataError(
+        f"{what} holds a {type(value).__name__}; only text, numbers, True/False, None, lists and dicts can be used",
+        cure=_cure(value),
+    )
+
+
+def _decimal(value: Decimal, what: str) -> int | float | None:
+    if value.is_nan():
+        return None
+    if value.as_tuple().exponent == 0:
+        return _number(int(value), what)
+    return _number(float(value), what)
+
+
+def _array(value: Any, what: str, depth: int) -> Any:
+    if value.ndim:
+        return [plain(inner, what=what, depth=depth + 1) for inner in value]
+    # A datetime64 of nanoseconds gives a bare integer as its item; only its text keeps the meaning.
+    if getattr(value.dtype, "kind", "") in "mM":
+        text = str(value)
+        return None if text == "NaT" else text
+    item = value.item()
+    if type(item) is type(value):  # a long double has no Python counterpart and returns itself
+        item = float(item)
+    return plain(item, what=what, depth=depth + 1)
+
+
+def _cure(value: Any) -> str:
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        return "pass df.to_dict('records'), or one column as a list"
+    if isinstance(value, bytes | bytearray):
+        return "decode it first: value.decode()"
+    if hasattr(value, "__dataclass_fields__"):
+        return "pass dataclasses.asdict(value)"
+    if isinstance(value, set | frozenset | range) or hasattr(value, "__next__"):
+        return "pass list(value)"
+    return "pass str(value), or the parts that the prompt needs"

@@ -1,0 +1,98 @@
+"""The border to the driver: its errors become ours here, once, by SQLSTATE and type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qsl, urlsplit
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from workbench.errors import (
+    AccessDeniedError,
+    ConflictError,
+    DatabaseError,
+    DatabaseUrlError,
+    DiskFullError,
+    ServerUnavailableError,
+    WorkbenchError,
+)
+from workbench.secret import Secret
+
+__all__ = ["driver_errors", "place"]
+
+_CHECK_LOGIN = "check user name and password in DATABASE_URL"
+_CHECK_NAME = "check the name in DATABASE_URL, or prepare it: workbench db init ADMIN_URL"
+_START = "start the server, or leave DATABASE_URL empty to use the embedded one; look with: workbench doctor"
+
+# SQLSTATEs → the class, what is said after the server's name, the cure
+_KINDS: tuple[tuple[frozenset[str], type[WorkbenchError], str, str], ...] = (
+    (frozenset({"28P01", "28000"}), DatabaseUrlError, "refuses this login", _CHECK_LOGIN),
+    (frozenset({"3D000"}), DatabaseUrlError, "does not exist", _CHECK_NAME),
+    (
+        frozenset({"53100", "53200"}),
+        DiskFullError,
+        "has no space left",
+        "free space on the server's disk; stored rows are safe",
+    ),
+    (
+        frozenset({"42501"}),
+        AccessDeniedError,
+        "refuses that",
+        "ask the project's owner to add you as an editor",
+    ),
+    (
+        frozenset({"23505", "40001", "40P01", "55P03"}),
+        ConflictError,
+        "was changed by somebody else",
+        "try again",
+    ),
+    (
+        frozenset({"57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006", "53300"}),
+        ServerUnavailableError,
+        "does not answer",
+        _START,
+    ),
+)
+
+
+@contextmanager
+def driver_errors(url: Secret | None = None) -> Iterator[None]:
+    """Turn the driver's errors into ours; ``url`` names the server in a message, without its password."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _translate(error, url) from error
+    except DBAPIError as error:
+        cause = error.orig
+        raise (
+            _translate(cause, url) if isinstance(cause, psycopg.Error) else DatabaseError(str(cause))
+        ) from error
+
+
+def place(url: Secret) -> str:
+    """Return ``database on host:port`` of a URL, for messages."""
+    parts = urlsplit(url.reveal())
+    query = dict(parse_qsl(parts.query))
+    host = parts.hostname or query.get("host") or "localhost"
+    return f"{parts.path.strip('/')!r} on {host}:{parts.port or query.get('port') or 5432}"
+
+
+def _translate(error: psycopg.Error, url: Secret | None) -> WorkbenchError:
+    where = place(url) if url else "the database"
+    lines = (error.diag.message_primary or str(error)).strip().splitlines() or [type(error).__name__]
+    state = error.sqlstate or _state_of_failed_connection(str(error))
+    for states, kind, said, cure in _KINDS:
+        if state in states:
+            return kind(f"{where} {said}: {lines[0]}", cure=cure)
+    if isinstance(error, psycopg.OperationalError):
+        return ServerUnavailableError(f"{where} does not answer: {lines[0]}", cure=_START)
+    return DatabaseError(f"{where}: {lines[0]}")
+
+
+def _state_of_failed_connection(text: str) -> str:
+    """Libpq gives no SQLSTATE for a failed connection, only the server's words."""
+    if "authentication failed" in text:
+        return "28P01"
+    return "3D000" if "does not exist" in text and "database" in text else ""

@@ -1,0 +1,115 @@
+"""One person's database: an engine with a small pool, sessions, and the checks made when it is opened."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool, QueuePool
+
+from workbench.db.border import driver_errors, place
+from workbench.db.migrate import check_revision
+from workbench.db.urls import conninfo_url, driver_url
+from workbench.errors import DatabaseUrlError
+from workbench.secret import Secret
+
+__all__ = ["Database", "Session"]
+
+_WHO = """
+SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole, pg_has_role(session_user, 'wb_owner', 'USAGE') AS owns,
+       (SELECT to_regclass('wb.alembic_version') IS NOT NULL) AS prepared
+FROM pg_roles r WHERE r.rolname = session_user
+"""
+
+
+class Database:
+    """The connections of one person to one database.
+
+    Args:
+        url: libpq URL of the person's own login.
+        pooled: False behind PgBouncer: no pool of our own, no prepared statements.
+
+    Attributes:
+        user_id: the person, as the database knows them.
+        server_version: for example ``16.15``.
+
+    """
+
+    def __init__(self, url: Secret, *, pooled: bool = True) -> None:
+        self.url = conninfo_url(url, application_name="workbench", connect_timeout="10")
+        self.pooled = pooled
+        options: dict[str, Any] = {
+            "pool_size": 3,
+            "max_overflow": 2,
+            "pool_pre_ping": True,
+            "pool_recycle": 1800,
+        }
+        self.engine = create_engine(
+            driver_url(self.url),
+            poolclass=QueuePool if pooled else NullPool,
+            hide_parameters=True,
+            connect_args={} if pooled else {"prepare_threshold": None},
+            **(options if pooled else {}),
+        )
+        with driver_errors(self.url), self.engine.connect() as connection:
+            self.server_version = str(connection.exec_driver_sql("SHOW server_version").scalar_one()).split()[
+                0
+            ]
+            self.user_id = self._check(connection.execute(text(_WHO)).mappings().one_or_none(), connection)
+
+    @property
+    def where(self) -> str:
+        """Database, host and port, for messages."""
+        return place(self.url)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back on an error; the driver's errors become ours."""
+        with (
+            driver_errors(self.url),
+            Session(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def driver(self) -> Iterator[psycopg.Connection[Any]]:
+        """One pooled psycopg connection in a transaction, for COPY, pipelines and ``unnest``."""
+        with driver_errors(self.url), self.engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
+            yield raw
+            connection.commit()
+
+    def dedicated(self) -> psycopg.Connection[Any]:
+        """Open a connection outside the pool, for a thread of its own."""
+        with driver_errors(self.url):
+            return psycopg.connect(self.url.reveal(), prepare_threshold=5 if self.pooled else None)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    def _check(self, who: Any, connection: Any) -> uuid.UUID:
+        if who is None or who["rolsuper"] or who["rolbypassrls"] or who["rolcreaterole"] or who["owns"]:
+            raise DatabaseUrlError(
+                f"the login for {self.where} is an administrator's: row-level security would not bind it",
+                cure="make a login of your own once: workbench db init ADMIN_URL; then connect without the administrator's URL",
+            )
+        if not who["prepared"]:
+            check_revision(None)
+        check_revision(
+            connection.exec_driver_sql("SELECT max(version_num) FROM wb.alembic_version").scalar_one()
+        )
+        me = connection.exec_driver_sql("SELECT wb.me()").scalar_one()
+        if me is None:
+            raise DatabaseUrlError(
+                f"no person of the workbench belongs to this login on {self.where}",
+                cure="ask an administrator for one: workbench db init ADMIN_URL --email you@example.org",
+            )
+        return uuid.UUID(str(me))

@@ -1,0 +1,85 @@
+"""Migrations: which revision the code needs, and how to get a database there."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+from workbench.db.embedded import EmbeddedServer
+from workbench.db.urls import driver_url, parse_url
+from workbench.errors import SchemaVersionError
+from workbench.resources import migrations_dir
+from workbench.secret import Secret
+from workbench.settings import Settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+__all__ = ["DATABASE", "HEAD", "administrator_url", "check_revision", "statements", "upgrade"]
+
+#: The revision that this code works with; a test holds it against the migrations themselves.
+HEAD = "0003"
+
+#: The name of the database on an embedded server.
+DATABASE = "workbench"
+
+
+def statements(name: str) -> list[str]:
+    """Return the statements of ``migrations/sql/<name>``, which lines with only ``--;`` separate."""
+    text = (migrations_dir() / "sql" / name).read_text(encoding="utf-8")
+    return [part.strip() for part in re.split(r"^--;\s*$", text, flags=re.MULTILINE) if part.strip()]
+
+
+def administrator_url() -> str:
+    """Return the URL for a plain ``alembic`` command: ``WORKBENCH_ADMIN_URL``, else the embedded server's."""
+    settings = Settings.from_env()
+    if settings.admin_url:
+        target = parse_url(settings.admin_url)
+        if target.url is not None:
+            return driver_url(target.url)
+    server = EmbeddedServer(settings.home, pg_bin=settings.pg_bin)
+    server.ensure()
+    return driver_url(
+        Secret(server.url(user=server.superuser, password=server.superuser_password, dbname=DATABASE))
+    )
+
+
+def upgrade(url: Secret, revision: str = "head") -> None:
+    """Bring the database at an administrator's URL to a revision."""
+    from alembic import command
+
+    command.upgrade(_config(url), revision)
+
+
+def check_revision(found: str | None) -> None:
+    """Refuse a database that is older or newer than the code.
+
+    Raises:
+        SchemaVersionError: with the command that mends it.
+
+    """
+    if found == HEAD:
+        return
+    if found is None:
+        raise SchemaVersionError(
+            "this database has no workbench schema", cure="prepare it: workbench db init ADMIN_URL"
+        )
+    if found < HEAD:
+        raise SchemaVersionError(
+            f"the database is at revision {found}, this version of the workbench needs {HEAD}",
+            cure="migrate it: workbench db migrate ADMIN_URL",
+        )
+    raise SchemaVersionError(
+        f"the database is at revision {found}, newer than this version of the workbench ({HEAD})",
+        cure="upgrade the package: pip install --upgrade prompt-workbench",
+    )
+
+
+def _config(url: Secret) -> Config:
+    from alembic.config import Config
+
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(migrations_dir()).replace("%", "%%"))
+    config.attributes["url"] = driver_url(url)
+    return config

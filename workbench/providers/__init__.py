@@ -1,0 +1,1 @@
+"""All HTTP lives here; async only."""

@@ -1,0 +1,1 @@
+"""Rules and judges: they see text and give a score."""

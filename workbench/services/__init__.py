@@ -1,0 +1,1 @@
+"""The service layer: every verb that a person can ask for."""

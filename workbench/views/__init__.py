@@ -1,0 +1,1 @@
+"""Values to safe HTML or a plotly figure."""
