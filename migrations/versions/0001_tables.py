@@ -742,7 +742,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "cost_source IN ('provider', 'price', 'cache', 'free')", name=op.f("ck_executions_cost_source")
+            "cost_source IN ('provider', 'price', 'cache')", name=op.f("ck_executions_cost_source")
         ),
         sa.CheckConstraint(
             "purpose IN ('run', 'judge', 'embed', 'synthetic', 'ablation')",

@@ -23,6 +23,7 @@ __all__ = [
     "check_alpha",
     "check_count",
     "clip_p",
+    "distinct",
     "normal_quantile",
     "t_p_value",
     "t_quantile",
@@ -73,6 +74,11 @@ def bisect(above: Callable[[float], bool], low: float, high: float) -> float:
         else:
             high = middle
     return (low + high) / 2
+
+
+def distinct(codes: IntArray) -> int:
+    """Return how many different whole numbers from 0 there are; several times faster than a sort."""
+    return int(np.count_nonzero(np.bincount(codes)))
 
 
 def check_alpha(alpha: float) -> None:

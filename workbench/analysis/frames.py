@@ -6,7 +6,6 @@ be used is converted, what cannot is named, and nothing is dropped without being
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -148,9 +147,7 @@ def read_rows(df: pd.DataFrame, metric: str) -> Rows:
     for name in ("case_id", "variant"):
         if name not in df.columns:
             raise _missing_column(df, name)
-    status = _status(df)
-    pending = np.isin(status, list(_PENDING))
-    failed = ~pending & ~np.isin(status, list(_DONE))
+    pending, failed = _states(df)
     case, case_ids = _factorize(df["case_id"], "case_id")
     is_b = _variants(df["variant"])
     _refuse_duplicates(df, case, is_b)
@@ -205,11 +202,11 @@ def infer_kind(rows: Rows, metric: str, kind: str) -> Kind:
         raise AnalysisInputError(f"there is no kind {kind!r}", cure=cure)
     if kind == "preference":
         raise _preference_refused(metric)
-    values = np.unique(rows.value[~np.isnan(rows.value)])
-    zero_one = bool(np.isin(values, (0.0, 1.0)).all())
+    values = rows.value[~np.isnan(rows.value)]
+    zero_one = bool(((values == 0) | (values == 1)).all())
     resolved = cast("Kind", kind) if kind != "auto" else _KINDS_BY_NAME.get(metric)
     if resolved == "binary" and not zero_one:
-        odd = float(values[~np.isin(values, (0.0, 1.0))][0])
+        odd = float(values[(values != 0) & (values != 1)][0])
         case = rows.case_ids[rows.case[rows.value == odd][0]]
         raise AnalysisInputError(
             f"{metric!r} is a yes/no metric but holds {odd:g} (case {case!r})",
@@ -220,11 +217,13 @@ def infer_kind(rows: Rows, metric: str, kind: str) -> Kind:
     if values.size and zero_one:
         return "binary"
     whole = bool((values == np.round(values)).all())
-    return "ordinal" if 0 < values.size <= 10 and whole else "score"
+    return "ordinal" if values.size and whole and np.unique(values).size <= 10 else "score"
 
 
 def _value_column(df: pd.DataFrame, metric: str) -> str:
-    for name in (*_COLUMNS.get(metric, (metric,)), *(("value",) if metric in _COLUMNS else ())):
+    # a misspelt name must not fall through to 'value'; the workbench's own names may
+    candidates = (*_COLUMNS[metric], "value") if metric in _COLUMNS else (metric,)
+    for name in candidates:
         if name in df.columns:
             return name
     raise _missing_column(df, metric)
@@ -236,10 +235,15 @@ def _missing_column(df: pd.DataFrame, name: str) -> AnalysisInputError:
     return AnalysisInputError(f"the rows have no column {name!r}", cure=cure)
 
 
-def _status(df: pd.DataFrame) -> npt.NDArray[np.object_]:
+def _states(df: pd.DataFrame) -> tuple[BoolArray, BoolArray]:
+    """Return which rows are pending and which failed; a missing status is a good answer."""
     if "status" not in df.columns:
-        return np.full(len(df), "ok", dtype=object)
-    return df["status"].astype(object).where(df["status"].notna(), "ok").to_numpy(dtype=object)
+        return np.zeros(len(df), dtype=np.bool_), np.zeros(len(df), dtype=np.bool_)
+    codes, names = pd.factorize(df["status"])
+    # code -1 stands for a missing status and picks the last entry
+    pending = np.array([*(name in _PENDING for name in names), False])
+    failed = np.array([*(name not in _DONE | _PENDING for name in names), False])
+    return pending[codes], failed[codes]
 
 
 def _factorize(keys: pd.Series[Any], name: str) -> tuple[IntArray, npt.NDArray[np.object_]]:
@@ -264,15 +268,16 @@ def _variants(variant: pd.Series[Any]) -> BoolArray:
                 f"column 'variant' holds {name!r}",
                 cure="name the arms 'A' and 'B'; compare more than two arms pair by pair",
             )
-    is_b = np.array([name == "B" for name in names], dtype=np.bool_)
-    return is_b[codes] if codes.size else np.zeros(0, dtype=np.bool_)
+    return np.array([*(name == "B" for name in names), False])[codes]
 
 
 def _refuse_duplicates(df: pd.DataFrame, case: IntArray, is_b: BoolArray) -> None:
     sample = np.zeros(len(df), dtype=np.int64)
     if "sample" in df.columns:
-        # a missing sample number is sample 0, also beside rows that say 0
-        sample, _ = _factorize(df["sample"].astype(object).where(df["sample"].notna(), 0), "sample")
+        codes, names = pd.factorize(df["sample"])
+        # a missing sample number (code -1) is sample 0, also beside rows that say 0
+        zero = next((i for i, name in enumerate(names) if name == 0), len(names))
+        sample = np.where(codes < 0, zero, codes)
     key = (case * 2 + is_b) * (int(sample.max(initial=0)) + 1) + sample
     order = np.argsort(key, kind="stable")
     again = np.flatnonzero(np.diff(key[order]) == 0)
@@ -288,7 +293,9 @@ def _refuse_duplicates(df: pd.DataFrame, case: IntArray, is_b: BoolArray) -> Non
 def _clusters(df: pd.DataFrame, case: IntArray, n_cases: int) -> IntArray:
     if "cluster_id" not in df.columns:
         return np.arange(n_cases, dtype=np.int64)
-    named = df["cluster_id"].astype(object).where(df["cluster_id"].notna(), df["case_id"])
+    named = df["cluster_id"]
+    if named.isna().any():
+        named = named.astype(object).where(named.notna(), df["case_id"])
     codes, names = _factorize(named, "cluster_id")
     cluster = np.zeros(n_cases, dtype=np.int64)
     cluster[case] = codes
@@ -339,15 +346,16 @@ def _not_a_number(pairs: pd.DataFrame, name: str, present: BoolArray) -> Analysi
 
 def _is_number(value: object) -> bool:
     try:
-        return not math.isinf(float(value)) or True  # type: ignore[arg-type]
+        float(value)  # type: ignore[arg-type]  # that it may not be one is the question
     except (TypeError, ValueError):
         return False
+    return True
 
 
 def _preference_refused(name: str) -> AnalysisInputError:
     return AnalysisInputError(
         f"{name!r} holds preferences (A, B, tie), for which no test is computed here yet",
-        cure="count B as 1, A as 0 and a tie as ½ per case in both arms' own column, or compare scores",
+        cure="compare the arms on a pass, score, cost or latency metric",
     )
 
 

@@ -97,9 +97,7 @@ def detectable(se: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
     return (z_two_sided(alpha) + normal_quantile(power)) * se
 
 
-def detectable_binary(
-    discordant: float, n: int, *, alpha: float = 0.05, power: float = 0.8
-) -> float | None:
+def detectable_binary(discordant: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
     """Return the smallest difference of paired rates that ``n`` cases would detect, or None.
 
     The inverse of :func:`required_pairs_binary`, solved by δ = √π·sin θ; None where even a change

@@ -10,7 +10,16 @@ import math
 import numpy as np
 from scipy import special
 
-from workbench.analysis.distributions import Bounds, bisect, check_alpha, check_count, clip_p, z_two_sided
+from workbench.analysis.distributions import (
+    Bounds,
+    FloatArray,
+    IntArray,
+    bisect,
+    check_alpha,
+    check_count,
+    clip_p,
+    z_two_sided,
+)
 
 __all__ = [
     "fisher_exact",
@@ -144,7 +153,7 @@ def fisher_exact(x1: int, n1: int, x2: int, n2: int) -> float:
     return clip_p(float(np.exp(log_mass[as_rare]).sum()))
 
 
-def _log_choose(n: int, k: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray:  # type: ignore[type-arg]
+def _log_choose(n: int, k: IntArray) -> FloatArray:
     return special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
 
 

@@ -15,7 +15,17 @@ from typing import Any, Final
 
 from workbench.errors import TemplateError
 
-__all__ = ["DEFAULTS", "FILTERS", "MAX_OUTPUT", "MAX_STEPS", "TESTS", "Meter", "arity_error", "kind", "text_of"]
+__all__ = [
+    "DEFAULTS",
+    "FILTERS",
+    "MAX_OUTPUT",
+    "MAX_STEPS",
+    "TESTS",
+    "Meter",
+    "arity_error",
+    "kind",
+    "text_of",
+]
 
 MAX_OUTPUT: Final = 1_000_000
 MAX_STEPS: Final = 100_000
@@ -105,8 +115,10 @@ def _text(meter: Meter, value: Any) -> str:
             f"this filter takes text, not {kind(value)}",
             cure="make text of it first: {{ items | join(', ') }} or {{ doc | tojson }}",
         )
-    meter.weigh(value)
-    return str(value)
+    text = str(value)
+    meter.bound(len(text))
+    meter.weigh(text)
+    return text
 
 
 def _items(meter: Meter, value: Any) -> list[Any]:
@@ -123,30 +135,30 @@ def _whole(meter: Meter, value: Any, name: str, *, low: int = 0, high: int = MAX
     return value
 
 
-def _truncate(meter: Meter, value: Any, length: Any = 255, killwords: Any = False, end: Any = "...") -> str:
-    text, end = _text(meter, value), _text(meter, end)
-    length = _whole(meter, length, "the length of truncate", low=len(end))
-    if len(text) <= length + _LEEWAY:
+def _truncate(meter: Meter, value: Any, length: Any = 255, killwords: Any = None, end: Any = "...") -> str:
+    text = value if isinstance(value, str) else _text(meter, value)  # only its head is looked at
+    tail = _text(meter, end)
+    size = _whole(meter, length, "the length of truncate", low=len(tail))
+    if len(text) <= size + _LEEWAY:
         return text
-    cut = text[: length - len(end)]
-    return (cut if killwords else cut.rsplit(" ", 1)[0]) + end
+    cut = text[: size - len(tail)]
+    return (cut if killwords else cut.rsplit(" ", 1)[0]) + tail
 
 
 def _replace(meter: Meter, value: Any, old: Any, new: Any, count: Any = None) -> str:
-    text, old, new = _text(meter, value), _text(meter, old), _text(meter, new)
+    text, before, after = _text(meter, value), _text(meter, old), _text(meter, new)
     limit = -1 if count is None else _whole(meter, count, "the count of replace")
-    found = text.count(old) if limit < 0 else min(text.count(old), limit)
-    meter.bound(len(text) + found * max(0, len(new) - len(old)))
-    return text.replace(old, new, limit)
+    found = text.count(before) if limit < 0 else min(text.count(before), limit)
+    meter.bound(len(text) + found * max(0, len(after) - len(before)))
+    return text.replace(before, after, limit)
 
 
-def _indent(meter: Meter, value: Any, width: Any = 4, first: Any = False, blank: Any = False) -> str:
+def _indent(meter: Meter, value: Any, width: Any = 4, first: Any = None, blank: Any = None) -> str:
     text = _text(meter, value)
     if not isinstance(width, str):
         width = " " * _whole(meter, width, "the width of indent", high=200)
-    lines = text.splitlines() if not text.endswith("\n") else [*text.splitlines(), ""]
+    head, *rest = lines = (text + "\n").splitlines()
     meter.bound(len(text) + len(lines) * len(width))
-    head, *rest = lines or [""]
     indented = [width + line if line or blank else line for line in rest]
     return "\n".join([width + head if first else head, *indented])
 
@@ -156,12 +168,14 @@ def _trim(meter: Meter, value: Any, chars: Any = None) -> str:
 
 
 def _title(meter: Meter, value: Any) -> str:
-    words = _WORD_START.split(_text(meter, value))
+    text = _text(meter, value)
+    meter.step(len(text) // 10)  # splitting by a pattern is slower than any other filter
+    words = _WORD_START.split(text)
     return "".join(word[:1].upper() + word[1:].lower() for word in words if word)
 
 
 def _join(meter: Meter, value: Any, separator: Any = "", attribute: Any = None) -> str:
-    separator = _text(meter, separator)
+    between = _text(meter, separator)
     parts = []
     for position, item in enumerate(_picked(meter, value, attribute)):
         if item is None:
@@ -170,8 +184,8 @@ def _join(meter: Meter, value: Any, separator: Any = "", attribute: Any = None) 
                 cure="write {% for item in items if item is not none %}, or clean the list first",
             )
         parts.append(text_of(meter, item))
-    meter.bound(sum(map(len, parts)) + len(separator) * len(parts))
-    return separator.join(parts)
+    meter.bound(sum(map(len, parts)) + len(between) * len(parts))
+    return between.join(parts)
 
 
 def _picked(meter: Meter, value: Any, attribute: Any) -> list[Any]:
@@ -179,6 +193,8 @@ def _picked(meter: Meter, value: Any, attribute: Any) -> list[Any]:
     items = _items(meter, value)
     if attribute is None:
         return items
+    if not isinstance(attribute, str):
+        raise meter.error(f"attribute must be the name of a field, not {kind(attribute)}")
     picked = []
     for position, item in enumerate(items):
         if not isinstance(item, dict) or attribute not in item:
@@ -192,7 +208,7 @@ def _lower_text(value: Any) -> Any:
 
 
 def _sort(
-    meter: Meter, value: Any, reverse: Any = False, case_sensitive: Any = False, attribute: Any = None
+    meter: Meter, value: Any, reverse: Any = None, case_sensitive: Any = None, attribute: Any = None
 ) -> list[Any]:
     keys = _picked(meter, value, attribute)
     meter.weigh(keys)
@@ -202,11 +218,13 @@ def _sort(
     try:
         order = sorted(range(len(items)), key=keys.__getitem__, reverse=bool(reverse))
     except TypeError as error:
-        raise meter.error("the items cannot be sorted: they are not of one kind", cure="sort in Python") from error
+        raise meter.error(
+            "the items cannot be sorted: they are not of one kind", cure="sort in Python"
+        ) from error
     return [items[position] for position in order]
 
 
-def _unique(meter: Meter, value: Any, case_sensitive: Any = False, attribute: Any = None) -> list[Any]:
+def _unique(meter: Meter, value: Any, case_sensitive: Any = None, attribute: Any = None) -> list[Any]:
     keys = _picked(meter, value, attribute)
     seen: set[str] = set()
     kept = []
@@ -253,7 +271,7 @@ def _float(meter: Meter, value: Any, default: Any = 0.0) -> Any:
 def _round(meter: Meter, value: Any, precision: Any = 0) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise meter.error(f"round takes a number, not {kind(value)}", cure="write {{ x | float | round(2) }}")
-    return round(float(value), _whole(meter, precision, "the precision of round", low=-20, high=20))
+    return round(value, _whole(meter, precision, "the precision of round", low=-20, high=20))
 
 
 def _dict_items(meter: Meter, value: Any) -> list[list[Any]]:
@@ -280,7 +298,7 @@ def _edge(position: int) -> Callable[[Meter, Any], Any]:
     return pick
 
 
-def _default(_meter: Meter, value: Any, default: Any = "", boolean: Any = False) -> Any:
+def _default(_meter: Meter, value: Any, default: Any = "", boolean: Any = None) -> Any:
     return default if value is None or (boolean and not value) else value
 
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.ext import Extension
-from jinja2.lexer import Token, TokenStream
 
 from workbench.core.template_filters import DEFAULTS, FILTERS, TESTS, arity_error
 from workbench.errors import TemplateError, did_you_mean
 
-__all__ = ["MAX_LOOPS", "MAX_TEMPLATE", "MAX_TOKENS", "free_names", "parse_tree", "path_of"]
+if TYPE_CHECKING:
+    from jinja2.lexer import Token, TokenStream
+
+__all__ = ["MAX_LOOPS", "MAX_TEMPLATE", "MAX_TOKENS", "free_names", "parse_tree", "path_of", "target_names"]
 
 MAX_TEMPLATE: Final = 200_000
-MAX_TOKENS: Final = 8_000
+MAX_TOKENS: Final = 4_000
 MAX_LOOPS: Final = 2
 _MAX_DEPTH: Final = 40
 _MAX_BITS: Final = 1_000
@@ -81,9 +83,10 @@ def parse_tree(text: str) -> nodes.Template:
         TemplateError: the text is too long, does not parse, or uses what is not allowed.
 
     """
-    if len(text.encode("utf-8", "replace")) > MAX_TEMPLATE:
+    if len(text.encode()) > MAX_TEMPLATE:
         raise TemplateError(
-            f"the template is longer than {MAX_TEMPLATE:,} bytes", cure="pass long texts as variables: {{ text }}"
+            f"the template is longer than {MAX_TEMPLATE:,} bytes",
+            cure="pass long texts as variables: {{ text }}",
         )
     try:
         tree = _ENVIRONMENT.parse(text)
@@ -167,7 +170,7 @@ def _check_filter(node: nodes.Filter) -> None:
         raise _error(node, f"there is no filter {name!r}", guess or f"the filters are: {', '.join(FILTERS)}")
     if node.dyn_args is not None or node.dyn_kwargs is not None:
         raise _error(node, "* and ** are not allowed in a template", "write the arguments out")
-    problem = arity_error(name, len(node.args), [keyword.key for keyword in node.kwargs])
+    problem = arity_error(name, len(node.args), [str(part.key) for part in node.kwargs])
     if problem:
         raise _error(node, f"the filter {name!r}: {problem}", "see Jinja's documentation of that filter")
 
@@ -185,10 +188,16 @@ def _check_loop(node: nodes.For, loops: int) -> None:
         raise _error(node, f"loops are nested more than {MAX_LOOPS} deep", _IN_PYTHON)
     if node.recursive:
         raise _error(node, "a recursive loop is not allowed in a template", _IN_PYTHON)
-    if not isinstance(node.target, nodes.Name) and not all(
-        isinstance(part, nodes.Name) for part in getattr(node.target, "items", ())
-    ):
-        raise _error(node, "a loop takes one name, or names with commas", "write {% for k, v in doc | items %}")
+    if isinstance(node.target, nodes.Tuple) and len(target_names(node)) != len(node.target.items):
+        raise _error(
+            node, "a loop takes one name, or names with commas", "write {% for k, v in doc | items %}"
+        )
+
+
+def target_names(node: nodes.For) -> list[str]:
+    """Return the names that a loop gives to each item."""
+    parts = node.target.items if isinstance(node.target, nodes.Tuple) else [node.target]
+    return [part.name for part in parts if isinstance(part, nodes.Name)]
 
 
 def path_of(node: nodes.Node) -> str:
@@ -219,7 +228,9 @@ def free_names(tree: nodes.Template) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     uses = _Uses()
     uses.read(tree, frozenset())
-    return tuple(uses.names), tuple(name for name, needed in uses.names.items() if needed and name not in uses.asked)
+    return tuple(uses.names), tuple(
+        name for name, needed in uses.names.items() if needed and name not in uses.asked
+    )
 
 
 class _Uses:
@@ -233,12 +244,13 @@ class _Uses:
                 if name not in bound:
                     self.names[name] = True
             case nodes.Filter(name=name, node=nodes.Expr() as subject) if name in DEFAULTS:
-                self._lenient(subject, bound)
+                self._ask(subject, bound)
                 self._all(node.args, bound)
                 self._all(node.kwargs, bound)
             case nodes.Test(name="defined" | "undefined" | "none", node=subject):
-                name = self._lenient(subject, bound)
-                self.asked.add(name)
+                self._ask(subject, bound)
+                if isinstance(subject, nodes.Name):
+                    self.asked.add(subject.name)
             case nodes.CondExpr(test=test, expr1=yes, expr2=no):
                 self._all([yes, test, *([no] if no else [])], bound)
             case nodes.For():
@@ -250,26 +262,17 @@ class _Uses:
         for child in children:
             self.read(child, bound)
 
-    def _lenient(self, subject: nodes.Node, bound: frozenset[str]) -> str:
-        """Read a look-up that may fail; return the name at its root."""
-        while isinstance(subject, nodes.Getattr | nodes.Getitem):
-            if isinstance(subject, nodes.Getitem):
-                self.read(subject.arg, bound)
-            subject = subject.node
-        if not isinstance(subject, nodes.Name):
-            self.read(subject, bound)
-            return ""
-        if subject.name not in bound:
+    def _ask(self, subject: nodes.Node, bound: frozenset[str]) -> None:
+        """Read what may be missing; of ``doc.title`` only the title may be."""
+        if isinstance(subject, nodes.Name) and subject.name not in bound:
             self.names.setdefault(subject.name, False)
-        return subject.name
+        else:
+            self.read(subject, bound)
 
     def _loop(self, node: nodes.For, bound: frozenset[str]) -> None:
         self.read(node.iter, bound)
-        names = [name.name for name in node.target.find_all(nodes.Name)]
-        if isinstance(node.target, nodes.Name):
-            names = [node.target.name]
-        inner = bound | frozenset(names) | {"loop"}
+        inner = bound | set(target_names(node))
         if node.test is not None:
             self.read(node.test, inner)
-        self._all(node.body, inner)
+        self._all(node.body, inner | {"loop"})
         self._all(node.else_, bound)

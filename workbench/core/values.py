@@ -14,12 +14,11 @@ from uuid import UUID
 
 from workbench.errors import DataError
 
-__all__ = ["plain"]
+__all__ = ["plain", "storable"]
 
 _MAX_DEPTH = 32
 _MAX_BITS = 1_000
 _MISSING = frozenset({"NAType", "NaTType"})
-_SAME = frozenset({str, bool, type(None)})
 
 
 def plain(value: Any, *, what: str, depth: int = 0) -> Any:
@@ -39,13 +38,12 @@ def plain(value: Any, *, what: str, depth: int = 0) -> Any:
     >>> plain({"when": date(2024, 1, 2), "score": float("nan")}, what="the row")
     {'when': '2024-01-02', 'score': None}
     """
-    kind = type(value)
-    if kind in _SAME:
+    if value is None or value is True or value is False:
         return value
-    if isinstance(value, bool | int | float):
-        return _number(value, what)
     if isinstance(value, str):
-        return str.__str__(value)
+        return storable(str.__str__(value), what=what)
+    if isinstance(value, (int, float)):
+        return _number(value, what)
     if depth > _MAX_DEPTH:
         raise DataError(
             f"{what} is nested deeper than {_MAX_DEPTH} levels, or contains itself",
@@ -56,6 +54,26 @@ def plain(value: Any, *, what: str, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [plain(inner, what=what, depth=depth + 1) for inner in value]
     return _foreign(value, what, depth)
+
+
+def storable(text: str, *, what: str) -> str:
+    """Return a text that PostgreSQL can store and JSON over HTTP can carry.
+
+    Raises:
+        DataError: it holds a NUL character, or half a surrogate pair.
+
+    """
+    if "\x00" in text:
+        raise DataError(f"{what} holds a NUL character", cure="remove it: text.replace('\\x00', '')")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{what} holds half a surrogate pair, which is no character",
+                cure="read the data with its right encoding, or text.encode('utf-8', 'replace').decode()",
+            ) from error
+    return text
 
 
 def _number(value: float, what: str) -> int | float | None:
@@ -75,7 +93,7 @@ def _number(value: float, what: str) -> int | float | None:
 
 def _key(name: Any, what: str) -> str:
     if isinstance(name, str):
-        return str.__str__(name)
+        return storable(str.__str__(name), what=what)
     if isinstance(name, int) and not isinstance(name, bool):
         return str(int(name))
     raise DataError(

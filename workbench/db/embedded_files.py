@@ -36,10 +36,12 @@ __all__ = [
     "locate",
     "may_enter",
     "new_password",
+    "open_directory",
     "private_directory",
     "read_password",
     "require_space",
     "short_hash",
+    "sync_directory",
 ]
 
 PORT = 5432
@@ -143,6 +145,16 @@ class Layout:
             return Path("/tmp") / name  # noqa: S108 - private_directory refuses what somebody else put there
         return here
 
+    @property
+    def socket(self) -> Path:
+        """The socket."""
+        return self.socket_dir / f".s.PGSQL.{PORT}"
+
+    @property
+    def socket_lock(self) -> Path:
+        """PostgreSQL's own note of who serves the socket."""
+        return self.socket.with_name(f"{self.socket.name}.lock")
+
     def prepare(self) -> None:
         """Make the directories that are missing.
 
@@ -151,7 +163,7 @@ class Layout:
 
         """
         if self.base.is_relative_to(STATE):
-            STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
+            open_directory(STATE)
         self.base.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         me = Account(uid=os.geteuid(), gid=os.getegid(), dropped=False)
         private_directory(self.base, me, mode=0o711 if self.account.dropped else 0o700)
@@ -181,16 +193,18 @@ def locate(home: Path) -> Layout:
 
 
 def _unprivileged(existing: Path | None = None) -> Account:
-    entries = {entry.pw_name: entry for entry in pwd.getpwall()}
-    if existing is not None:
-        owner = existing.stat().st_uid
-        entries = {name: entry for name, entry in entries.items() if entry.pw_uid == owner}
     for name in ("postgres", "nobody"):
-        if name in entries:
-            return Account(uid=entries[name].pw_uid, gid=entries[name].pw_gid, dropped=True)
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if existing is None or existing.stat().st_uid == entry.pw_uid:
+            return Account(uid=entry.pw_uid, gid=entry.pw_gid, dropped=True)
     if existing is not None:
-        message = f"{existing} belongs to user id {existing.stat().st_uid}, not to an account that root starts the server as"
-        raise EmbeddedServerError(message, cure="run as its owner, or set WORKBENCH_HOME to another directory")
+        message = f"{existing} belongs to user id {existing.stat().st_uid}, and this is root"
+        raise EmbeddedServerError(
+            message, cure="run as its owner, or set WORKBENCH_HOME to another directory"
+        )
     message = "PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody' to run it as"
     raise EmbeddedServerError(message, cure="useradd --system postgres")
 
@@ -205,7 +219,7 @@ def may_enter(path: Path, account: Account) -> bool:
     for each in (path, *path.parents):
         try:
             info = each.stat()
-        except FileNotFoundError:
+        except OSError:
             return False
         shift = 6 if info.st_uid == account.uid else 3 if info.st_gid == account.gid else 0
         if not (info.st_mode >> shift) & 1:
@@ -235,6 +249,13 @@ def private_directory(path: Path, account: Account, *, mode: int = 0o700) -> Non
         path.chmod(mode)
 
 
+def open_directory(path: Path) -> None:
+    """Make a directory that everybody may enter, whatever this process's umask says."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o755)
+
+
 def require_space(path: Path, needed: int) -> None:
     """Refuse to begin where less than ``needed`` bytes are free.
 
@@ -245,7 +266,9 @@ def require_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path).free
     if free < needed:
         message = f"{path} has {free // _MEGABYTE} MB free; the database needs {needed // _MEGABYTE} MB"
-        raise DiskFullError(message, cure="free some space, or set WORKBENCH_HOME to a directory on a larger disk")
+        raise DiskFullError(
+            message, cure="free some space, or set WORKBENCH_HOME to a directory on a larger disk"
+        )
 
 
 def new_password(layout: Layout) -> None:
@@ -253,7 +276,7 @@ def new_password(layout: Layout) -> None:
     draft = layout.password.with_suffix(".new")
     draft.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(draft, flags, 0o600), "w", encoding="ascii") as file:
+    with os.fdopen(os.open(draft, flags, 0o600), "w", encoding="utf-8") as file:
         if layout.account.dropped:
             os.fchown(file.fileno(), layout.account.uid, layout.account.gid)
         file.write(secrets.token_urlsafe(32) + "\n")
@@ -271,7 +294,7 @@ def read_password(layout: Layout) -> Secret:
     """
     path = layout.password
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             text = file.readline().strip()
     except OSError as error:
@@ -279,8 +302,19 @@ def read_password(layout: Layout) -> Secret:
         cure = f"put the file back from a backup; without it, move {layout.base} away to begin anew"
         raise EmbeddedServerError(message, cure=cure) from error
     if mode & 0o077:
-        raise EmbeddedServerError(f"{path} holds a password, and others may read it (mode {mode:o})", cure=f"chmod 600 {path}")
+        raise EmbeddedServerError(
+            f"{path} holds a password, and others may read it (mode {mode:o})", cure=f"chmod 600 {path}"
+        )
     return Secret(text)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring a rename inside a directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -301,7 +335,10 @@ def held_lock(path: Path, *, timeout: float, busy: str) -> Iterator[int]:
         deadline = time.monotonic() + timeout
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
-                raise EmbeddedServerError(f"{path} was still locked after {timeout:g} s by {busy}", cure="wait for it to end, or end it")
+                raise EmbeddedServerError(
+                    f"{path} was still locked after {timeout:g} s by {busy}",
+                    cure="wait for it to end, or end it",
+                )
             time.sleep(0.01)
         yield descriptor
     finally:
@@ -324,6 +361,10 @@ def filesystem_errors(base: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or base
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFullError(f"no space is left at {where}", cure="free some space, then try again") from error
+            raise DiskFullError(
+                f"no space is left at {where}", cure="free some space, then try again"
+            ) from error
         message = f"the embedded server cannot use {where}: {error.strerror or error}"
-        raise EmbeddedServerError(message, cure="give this user the right to it, or set WORKBENCH_HOME to another directory") from error
+        raise EmbeddedServerError(
+            message, cure="give this user the right to it, or set WORKBENCH_HOME to another directory"
+        ) from error

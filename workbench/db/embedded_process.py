@@ -22,12 +22,14 @@ from workbench.errors import EmbeddedServerError
 __all__ = [
     "PidFile",
     "end_leftovers",
+    "is_alive",
     "log_tail",
     "server_process",
     "spawn_server",
     "stop_process",
 ]
 
+_DEAD = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 _CLOCK_SLACK = 5.0  # seconds between a process's creation and what it wrote into its file
 
 
@@ -76,7 +78,7 @@ def server_process(record: PidFile, data: Path) -> psutil.Process | None:
     """
     try:
         process = psutil.Process(record.pid)
-        if process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}:
+        if process.status() in _DEAD:
             return None
         try:
             same = _runs_postgres(process) and os.path.samestat(_directory(process), data.stat())
@@ -85,6 +87,14 @@ def server_process(record: PidFile, data: Path) -> psutil.Process | None:
     except (psutil.NoSuchProcess, FileNotFoundError):
         return None
     return process if same else None
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process exists and is no zombie."""
+    try:
+        return psutil.Process(pid).status() not in _DEAD
+    except psutil.NoSuchProcess:
+        return False
 
 
 def end_leftovers(data: Path) -> None:

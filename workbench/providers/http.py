@@ -20,8 +20,10 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
+import workbench
 from workbench.core.chat import Attempt
 from workbench.errors import (
     BadResponseError,
@@ -78,8 +80,12 @@ class Reply:
         try:
             data = await self._response.content.readany()
         except CLIENT_ERRORS as error:
-            if isinstance(error, aiohttp.ClientResponseError):
-                raise BadResponseError(f"{self._peer} sent a body that cannot be decoded") from error
+            if isinstance(error.__cause__, ContentEncodingError):
+                raise BadResponseError(
+                    f"{self._peer} sent a body whose compression is broken",
+                    cure="look for a proxy that changes answers on their way",
+                    http_status=200,
+                ) from error
             silent = isinstance(error, TimeoutError)
             raise IncompleteAnswerError(
                 f"{self._peer} {'fell silent' if silent else 'closed the connection'} in the middle of its answer",
@@ -144,7 +150,12 @@ class Http:
         self._proxy = None if address.loopback else _proxy(address.url, address.host)
         self.peer = replace(peer, proxy=self._proxy.host if self._proxy else None)
         self._retry = retry
-        self._headers = {"Content-Type": "application/json", **(headers or {}), **_authorization(peer, key)}
+        self._headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"prompt-workbench/{workbench.__version__}",
+            **(headers or {}),
+            **_authorization(peer, key),
+        }
         self._random = random.SystemRandom()
         self._session: aiohttp.ClientSession | None = None
 
@@ -275,7 +286,9 @@ class Http:
             trail[-1] = replace(trail[-1], error_code="deadline")
         message = f"{self.peer} did not finish within {self._retry.total_timeout:g} s"
         if trail and trail[-1].http_status == 200:
-            return IncompleteAnswerError(message, cure="ask for a shorter answer (max_tokens)", http_status=200)
+            return IncompleteAnswerError(
+                message, cure="ask for a shorter answer (max_tokens)", http_status=200
+            )
         return _counted(ProviderUnavailableError(message, cure="try again later"), len(trail))
 
     def _open(self) -> aiohttp.ClientSession:

@@ -86,7 +86,7 @@ def execute(
         cwd: the kernel's working directory.
         kernel_env: the kernel's whole environment; this process's by default. Figures are always kept
             as plotly JSON, so the notebook stays small.
-        timeout: seconds for all cells together; None for no limit.
+        timeout: seconds for all cells together, from the first one's start; None for no limit.
         progress: called with (code cells that have run, all code cells).
 
     Raises:

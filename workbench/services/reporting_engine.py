@@ -54,7 +54,7 @@ def run_notebook(
         parameters: checked names and values; a cell that assigns them is put behind the ``parameters`` cell.
         cwd: the kernel's working directory.
         env: the kernel's whole environment.
-        timeout: seconds for all cells together.
+        timeout: seconds for all cells together, from the first one's start.
         after_cell: called with the number of code cells that have run, and of all.
 
     Returns:
@@ -97,26 +97,33 @@ class _Watch:
 
     def __init__(self, timeout: float | None, after_cell: Callable[[int, int], None]) -> None:
         self.started = 0
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._timeout = timeout
+        self._deadline: float | None = None
         self._after_cell = after_cell
         self._total = 0
 
     def open(self, notebook: nbformat.NotebookNode) -> None:
         """Count what there is to run; the cell that we added ourselves is not counted."""
-        self._total = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in notebook.cells) - 1
+        self._total = (
+            sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in notebook.cells) - 1
+        )
 
     def cell_started(self, **_: object) -> None:
-        """nbclient's hook: a code cell was sent to the kernel."""
+        """Hook of nbclient: a code cell was sent to the kernel."""
         self.started += 1
 
     def cell_ended(self, **_: object) -> None:
-        """nbclient's hook: a code cell was answered, with or without an error."""
+        """Hook of nbclient: a code cell was answered, with or without an error."""
         if self.started <= self._total:
             self._after_cell(self.started, self._total)
 
     def seconds_left(self, _: object) -> float | None:
-        """nbclient's question before each cell; it takes None for no limit."""
-        return None if self._deadline is None else max(0.1, self._deadline - time.monotonic())
+        """Return what is left of the time; None for no limit. nbclient asks once a cell was sent."""
+        if self._timeout is None:
+            return None
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._timeout
+        return max(0.1, self._deadline - time.monotonic())
 
 
 class _ThisPython(AsyncKernelManager):
@@ -125,13 +132,14 @@ class _ThisPython(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            # Its own log would appear between the output of whoever runs the report.
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"],
             display_name="Python 3",
             language="python",
         )
 
 
-class _Engine(Engine):
+class _Engine(Engine):  # type: ignore[misc]  # papermill has no types
     """Starts :class:`_ThisPython` in the environment and directory that are asked for."""
 
     @classmethod

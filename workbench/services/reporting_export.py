@@ -97,17 +97,23 @@ def export_html(
 
 
 def _page(
-    notebook: NotebookNode, *, title: str, clean: Callable[[str], str], details: Mapping[str, str], footer: str
+    notebook: NotebookNode,
+    *,
+    title: str,
+    clean: Callable[[str], str],
+    details: Mapping[str, str],
+    footer: str,
 ) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     content = list(blocks(notebook, clean))
     scripts = _scripts() if any(block.kind == "figure" for block in content) else ()
+    heading = content[0] if content and content[0].kind == "markdown" and "<h1" in content[0].value else None
     environment = Environment(loader=FileSystemLoader(_TEMPLATE), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html").render(
         title=title,
-        has_heading=any(block.kind == "markdown" and "<h1" in block.value for block in content),
-        blocks=content,
+        heading=heading,
+        blocks=content[1:] if heading else content,
         details=details,
         footer=footer,
         complete=_complete(notebook),
@@ -178,15 +184,20 @@ def _block(data: Mapping[str, Any], clean: Callable[[str], str], markdown: Calla
     if figure:
         return Block("figure", figure)
     for mime, render in (("text/html", clean), ("image/svg+xml", clean), ("text/markdown", markdown)):
-        html = render(data[mime]) if mime in data else ""
+        html = render(_text(data, mime))
         if _SHOWS_SOMETHING.search(html):
             return Block("html", html)
     for mime in _IMAGES:
-        if mime in data:
-            return Block("image", f"data:{mime};base64,{''.join(data[mime].split())}")
-    if "error" in data:
-        return Block("error", _ANSI.sub("", data["error"]))
-    return Block("text", _ANSI.sub("", data.get("text/plain", "")))
+        image = "".join(_text(data, mime).split())
+        if image:
+            return Block("image", f"data:{mime};base64,{image}")
+    kind = "error" if "error" in data else "text"
+    return Block(kind, _ANSI.sub("", _text(data, "error" if kind == "error" else "text/plain")))
+
+
+def _text(data: Mapping[str, Any], mime: str) -> str:
+    value = data.get(mime, "")
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _figure(bundle: object) -> str | None:

@@ -34,6 +34,9 @@ _WORDS: tuple[tuple[frozenset[str], bool | None], ...] = (
     (frozenset({"null", "none"}), None),
 )
 
+#: What Python's parser raises; the last two for text that is nested very deeply.
+_NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+
 #: Whole names, or whole last parts of a name: ``max_tokens`` and ``case_key`` are no secrets.
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:api_?key|secret(?:_?key)?|access_?key|private_?key|password|passwd|passphrase|token|dsn|credentials?)$",
@@ -77,7 +80,7 @@ def read_parameters(path: Path) -> dict[str, Parameter]:
     try:
         module = ast.parse(source)
         helps = _comments(source)
-    except (SyntaxError, tokenize.TokenError) as error:
+    except (*_NOT_PYTHON, tokenize.TokenError) as error:
         raise _unreadable(path, f"does not parse: {error}") from error
     declared = {}
     for statement in module.body:
@@ -139,7 +142,7 @@ def _parameter(path: Path, statement: ast.stmt, helps: Mapping[int, str]) -> Par
         if kind is None:
             kind = type(default).__name__ if default is not None else "any"
         default = _convert(name, default, kind, from_text=False)
-    except (ValueError, ParameterError) as error:
+    except (*_NOT_PYTHON, TypeError, ParameterError) as error:
         raise _unreadable(
             path, f"gives {name!r} the default {ast.unparse(value)}, which does not fit"
         ) from error

@@ -52,7 +52,7 @@ class Execution(Base):
             "status IN ('planned', 'sent', 'done', 'failed', 'lost', 'unknown', 'late')", name="status"
         ),
         CheckConstraint("purpose IN ('run', 'judge', 'embed', 'synthetic', 'ablation')", name="purpose"),
-        CheckConstraint("cost_source IN ('provider', 'price', 'cache', 'free')", name="cost_source"),
+        CheckConstraint("cost_source IN ('provider', 'price', 'cache')", name="cost_source"),
         CheckConstraint("cost_estimate >= 0", name="cost"),
         # A second claim of the same call, and a second answer to it, are refused by this index.
         Index(

@@ -1,0 +1,190 @@
+r"""The body of a prompt: front matter, a system prompt, and turns, split **before** rendering.
+
+Because roles are found in the text that the author wrote, no value filled in later can open one.
+A role line is exactly ``system:``, ``user:`` or ``assistant:`` alone on its line; ``\user:`` writes
+such a line literally. Text before the first role line is a user's turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal, cast
+
+from workbench.core.chat import Message, Role
+from workbench.core.front_matter import has_front_matter, split_front_matter
+from workbench.core.templates import Template
+from workbench.errors import TemplateError
+
+__all__ = ["PromptBody", "TemplateMessage", "parse_body"]
+
+_ROLE_LINE: Final = re.compile(r"^(?P<escape>\\*)(?P<role>system|user|assistant):[ \t]*$", re.MULTILINE)
+_BLANK_START: Final = re.compile(r"\A(?:[ \t]*\n)+")
+_NEWLINE: Final = re.compile(r"\r\n?")
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateMessage:
+    """One turn before rendering: whose it is, and its template."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptBody:
+    """A prompt's text, split.
+
+    Attributes:
+        messages: the turns after the system prompt, at least one.
+        system: the system prompt's template, or None; stored as ``prompts.system_prompt``.
+        content: the turns in canonical text; stored as ``prompts.content``. It has role lines only
+            when there is more than a single user's turn.
+        front_matter: the settings above the text, checked and read-only.
+
+    ``parse_body(body.content, system=body.system)`` gives the same messages, system and content.
+
+    """
+
+    messages: tuple[TemplateMessage, ...]
+    system: str | None = None
+    content: str
+    front_matter: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names that the templates read, in order of appearance, system prompt first.
+
+        Raises:
+            TemplateError: a template does not parse.
+
+        """
+        return _union(template.variables for _, template in self._templates())
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Those of the variables that must be given."""
+        return _union(template.required for _, template in self._templates())
+
+    def render(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """Return the messages to send, system prompt first.
+
+        Args:
+            values: the variables by name; other names are ignored.
+
+        Raises:
+            UndefinedVariableError: a variable is not given, None or NaN without ``| default(…)``.
+            TemplateError: a template does not parse, a value is no JSON value, or the text grows too long.
+
+        """
+        messages = []
+        for role, template in self._templates():
+            with _naming(role):
+                messages.append(Message(role, template.render(values)))
+        return tuple(messages)
+
+    def _templates(self) -> list[tuple[Role, Template]]:
+        turns: list[tuple[Role, str]] = [(message.role, message.text) for message in self.messages]
+        if self.system is not None:
+            turns.insert(0, ("system", self.system))
+        parsed = []
+        for role, text in turns:
+            with _naming(role):
+                parsed.append((role, Template.parse(text)))
+        return parsed
+
+
+def parse_body(text: str, *, system: str | None = None) -> PromptBody:
+    r"""Split a prompt's text.
+
+    Args:
+        text: the body of a cell, a file, or a stored ``content``.
+        system: a system prompt given beside it, such as the stored ``system_prompt``; it is a
+            template too. Blank means none.
+
+    Raises:
+        TemplateError: the front matter is wrong, a turn is empty, or there are two system prompts.
+
+    >>> parse_body("system:\nYou are terse.\nuser:\nSummarise {{ text }}").messages
+    (TemplateMessage(role='user', text='Summarise {{ text }}'),)
+    """
+    front_matter, rest = split_front_matter(_NEWLINE.sub("\n", text))
+    turns = _split(rest)
+    own_system = turns.pop(0)[1] if turns and turns[0][0] == "system" else ""
+    given = _tidy(_NEWLINE.sub("\n", system or ""))
+    if own_system and given:
+        raise TemplateError(
+            "there are two system prompts: the section system: and the one given beside the text",
+            cure="leave one of them out",
+        )
+    messages = tuple(_message(role, text) for role, text in turns)
+    if not messages:
+        raise TemplateError("the prompt has no user message", cure="write its text below the line user:")
+    return PromptBody(
+        messages=messages,
+        system=own_system or given or None,
+        content=_canonical(messages),
+        front_matter=front_matter,
+    )
+
+
+def _split(text: str) -> list[tuple[str, str]]:
+    """Return (role, tidied and unescaped text) of each section, in order."""
+    turns: list[tuple[str, str]] = []
+    role, start = "", 0
+    for match in _ROLE_LINE.finditer(text):
+        if match["escape"]:
+            continue
+        turns.append((role, text[start : match.start()]))
+        role, start = match["role"], match.end()
+    turns.append((role, text[start:]))
+    head = _tidy(turns[0][1])
+    sections = [(role, _unescape(_tidy(section))) for role, section in turns[1:]]
+    return [("user", _unescape(head)), *sections] if head else sections
+
+
+def _message(role: str, text: str) -> TemplateMessage:
+    if role == "system":
+        raise TemplateError(
+            "the section system: must come first, and once", cure="move its text to the top of the prompt"
+        )
+    if not text:
+        raise TemplateError(f"the section {role}: is empty", cure="write its text, or remove the line")
+    return TemplateMessage(cast("Literal['user', 'assistant']", role), text)
+
+
+def _canonical(messages: Sequence[TemplateMessage]) -> str:
+    texts = [_escape(message.text) for message in messages]
+    alone = len(messages) == 1 and messages[0].role == "user"
+    if alone and not has_front_matter(texts[0]):
+        return texts[0]
+    return "\n\n".join(f"{message.role}:\n{text}" for message, text in zip(messages, texts, strict=True))
+
+
+def _tidy(text: str) -> str:
+    """Drop blank lines at the start and white space at the end; indentation stays."""
+    return _BLANK_START.sub("", text).rstrip()
+
+
+def _escape(text: str) -> str:
+    return _ROLE_LINE.sub(r"\\\g<0>", text)
+
+
+def _unescape(text: str) -> str:
+    return _ROLE_LINE.sub(lambda match: match[0].removeprefix("\\"), text)
+
+
+def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))
+
+
+@contextmanager
+def _naming(role: str) -> Iterator[None]:
+    """Say in which message a template's line stands."""
+    try:
+        yield
+    except TemplateError as error:
+        raise type(error)(f"{role} message, {error.message}", cure=error.cure) from error

@@ -1,0 +1,206 @@
+"""A prompt version and what it answers: the two values that a person holds most of the time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workbench.core.display import Rich
+from workbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Caller", "PromptResult", "PromptVersion", "content_hash", "format_cost", "parse_json"]
+
+
+class Caller(Protocol):
+    """What a version needs to be called like a function; a ``Workbench`` is one."""
+
+    def ask(self, prompt: PromptVersion, *, variables: Mapping[str, Any], model: str | None) -> PromptResult:
+        """Answer one call."""
+
+    async def aask(
+        self, prompt: PromptVersion, *, variables: Mapping[str, Any], model: str | None
+    ) -> PromptResult:
+        """Answer one call on the caller's own event loop."""
+
+    @property
+    def run(self) -> Callable[..., Any]:
+        """Answer every row."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptVersion(Rich):
+    """One immutable text with its variables and settings.
+
+    A saved prompt is a function: ``p(text="…")`` answers one call, ``p.map(df)`` a whole table.
+
+    Attributes:
+        id: the version's row.
+        root_id: the family's first row.
+        title: the family's name.
+        version: 1, 2, 3 … within the family.
+        content: the text, role lines included; never rendered.
+        system_prompt: the system text, or None.
+        variables: names that the text needs, with type and default where declared.
+        settings: model and options that belong to the content.
+        change: what saving did: ``new``, ``same`` or empty for a version that was only read.
+
+    """
+
+    id: uuid.UUID
+    root_id: uuid.UUID
+    project_id: uuid.UUID
+    title: str
+    version: int
+    content: str
+    system_prompt: str | None = None
+    variables: Sequence[Mapping[str, Any]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    note: str = ""
+    created_at: dt.datetime | None = None
+    change: str = ""
+    caller: Caller | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ref(self) -> str:
+        """The reference of exactly this version, such as ``tone@3``."""
+        return f"{self.title}@{self.version}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the variables, in order of appearance."""
+        return tuple(str(variable["name"]) for variable in self.variables)
+
+    def __call__(self, *, model: str | None = None, **variables: Any) -> PromptResult:
+        """Answer one call: ``p(text="…")``."""
+        return self._bound().ask(self, variables=variables, model=model)
+
+    async def acall(self, *, model: str | None = None, **variables: Any) -> PromptResult:
+        """Answer one call, awaited."""
+        return await self._bound().aask(self, variables=variables, model=model)
+
+    def map(self, data: pd.DataFrame | str, *, model: str | None = None, **options: Any) -> Any:
+        """Answer every row of a DataFrame or dataset; the same as ``wb.run(self, data=data)``."""
+        return self._bound().run(self, data=data, model=model, **options)
+
+    def _bound(self) -> Caller:
+        if self.caller is None:
+            raise ConfigError(
+                f"{self.ref} is not connected to a workbench",
+                cure=f"get it with wb.prompts.get({self.ref!r})",
+            )
+        return self.caller
+
+    def __str__(self) -> str:
+        head = f"{self.ref} ({', '.join(self.names) or 'no variables'})"
+        system = f"system:\n{self.system_prompt}\n" if self.system_prompt else ""
+        return f"{head}\n{system}{self.content}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptResult(Rich):
+    """The answer of one call; ``str(result)`` is the answer's text.
+
+    Attributes:
+        text: the answer.
+        execution_id: its row in the ledger.
+        prompt: the version's reference.
+        model: the full model id.
+        cost: USD, or None when nobody knows it.
+        latency_ms: from the request to the end of the answer.
+        format: how it is shown: ``text``, ``markdown``, ``json``, ``html`` or ``code``.
+
+    """
+
+    text: str
+    execution_id: uuid.UUID
+    prompt: str
+    model: str
+    change: str = ""
+    finish_reason: str | None = None
+    tokens_prompt: int | None = None
+    tokens_completion: int | None = None
+    cost: Decimal | None = None
+    cost_source: str | None = None
+    latency_ms: int = 0
+    ttft_ms: int | None = None
+    format: str = "text"
+
+    @property
+    def json(self) -> Any:
+        """The answer as JSON, a code fence around it removed.
+
+        Raises:
+            ValueError: the answer is not JSON.
+
+        """
+        return parse_json(self.text)
+
+    @property
+    def status_line(self) -> str:
+        """One line: version, model, tokens, cost, time."""
+        tokens = sum(filter(None, (self.tokens_prompt, self.tokens_completion)))
+        parts = [
+            f"{self.prompt}{f' ({self.change})' if self.change else ''}",
+            self.model,
+            f"{tokens:,} tok" if tokens else "tokens unknown",
+            format_cost(self.cost, self.cost_source),
+            f"{self.latency_ms / 1000:.1f} s",
+        ]
+        return " · ".join(parts)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse_json(text: str) -> Any:
+    r"""Read JSON from an answer, a Markdown code fence around it removed.
+
+    >>> parse_json('```json\n{"a": 1}\n```')
+    {'a': 1}
+    """
+    body = text.strip()
+    if body.startswith("```") and body.endswith("```") and "\n" in body:
+        body = body.split("\n", 1)[1].rsplit("```", 1)[0]
+    return json.loads(body)
+
+
+def content_hash(
+    content: str, system: str | None, variables: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> str:
+    """Return the SHA-256 of what makes a version: body, system, variables, settings; not tags or note."""
+    text = json.dumps(
+        [content, system, list(variables), dict(settings)], sort_keys=True, ensure_ascii=False, default=str
+    )
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def format_cost(cost: Decimal | None, source: str | None = None) -> str:
+    """Return a cost for people: four significant figures are enough, and unknown is said.
+
+    >>> format_cost(Decimal("0.000312"))
+    '$0.000312'
+    """
+    if source == "cache":
+        return "$0 (cache)"
+    if cost is None:
+        return "cost unknown"
+    if cost == 0:
+        return "$0"
+    return (
+        f"${cost:,.2f}"
+        if cost >= 1
+        else f"${cost:.3g}"
+        if cost >= Decimal("0.0001")
+        else f"${float(cost):.2e}"
+    )

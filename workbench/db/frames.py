@@ -1,0 +1,235 @@
+"""Rows as DataFrames with a declared column list: the same columns and types, also when there are no rows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from psycopg import errors, sql
+
+from workbench.errors import DataError, InputError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.db.engine import Database
+
+__all__ = [
+    "ARMS",
+    "COSTS",
+    "EVALUATIONS",
+    "EXECUTIONS",
+    "FIELD_TYPES",
+    "arms",
+    "costs",
+    "evaluations",
+    "executions",
+    "jsonb",
+]
+
+Columns = Mapping[str, str]
+
+_TIME = "datetime64[us, UTC]"
+
+#: Columns of ``wb.frames.executions()`` and ``run.frame()``.
+EXECUTIONS: Columns = {
+    "execution_id": "str", "run_id": "str", "created_at": _TIME, "prompt": "str", "version": "Int64", "label": "str",
+    "model": "str", "provider": "str", "case_id": "str", "cluster_id": "str", "variant": "str", "sample": "Int64",
+    "status": "str", "error_code": "str", "answer": "str", "answer_json": "object", "finish_reason": "str",
+    "tokens_prompt": "Int64", "tokens_completion": "Int64", "cost": "float64", "cost_source": "str",
+    "latency_ms": "Int64", "ttft_ms": "Int64", "score": "float64", "passed": "boolean",
+}  # fmt: skip
+
+#: Columns of ``wb.frames.evaluations()``.
+EVALUATIONS: Columns = {
+    "evaluation_id": "str", "execution_id": "str", "run_id": "str", "created_at": _TIME, "prompt": "str",
+    "version": "Int64", "model": "str", "case_id": "str", "variant": "str", "sample": "Int64", "scorer": "str",
+    "rater": "str", "vote": "Int64", "score": "float64", "passed": "boolean", "parsed": "str", "reason": "str",
+    "answer": "str", "status": "str",
+}  # fmt: skip
+
+#: Columns of ``wb.frames.arms()``: one row a case, arm and sample.
+ARMS: Columns = {
+    "case_id": "str", "cluster_id": "str", "variant": "str", "sample": "Int64", "status": "str", "error_code": "str",
+    "answer": "str", "expected": "object", "parsed": "str", "unparsed": "boolean", "passed": "boolean",
+    "score": "float64", "cost": "float64", "latency": "float64", "tokens": "float64",
+}  # fmt: skip
+
+#: Columns of ``wb.frames.costs()``.
+COSTS: Columns = {
+    "day": _TIME, "project": "str", "model": "str", "purpose": "str", "calls": "Int64", "failed": "Int64",
+    "tokens_prompt": "Int64", "tokens_completion": "Int64", "cost": "float64", "cost_unknown": "Int64",
+}  # fmt: skip
+
+#: Types that a field of an answer may be read as, and how pandas holds them.
+FIELD_TYPES: Columns = {
+    "text": "str", "float8": "float64", "int8": "Int64", "bool": "boolean", "numeric": "float64", "jsonb": "object",
+    "timestamptz": _TIME,
+}  # fmt: skip
+
+_ARMS = """
+SELECT DISTINCT ON (e.case_key, e.variant, e.sample)
+       e.case_key, c.cluster_id, e.variant, e.sample, e.status, e.error_code, e.answer, c.expected,
+       v.parsed, v.unparsed, coalesce(v.passed, e.passed), coalesce(v.score, e.score),
+       e.cost_estimate::float8, e.execution_time_ms::float8, e.tokens_total::float8
+FROM wb.executions e
+LEFT JOIN wb.cases c ON c.id = e.case_id
+LEFT JOIN LATERAL (
+    SELECT v.scores ->> 'parsed' AS parsed, (v.scores ->> 'unparsed')::boolean AS unparsed, v.passed,
+           v.overall_score::float8 AS score
+    FROM wb.evaluations v
+    WHERE v.execution_id = e.id AND v.run_at = e.run_at AND (%(scorer)s::text IS NULL OR v.scorer = %(scorer)s)
+    ORDER BY v.created_at LIMIT 1
+) v ON true
+WHERE e.run_id = ANY (%(runs)s::uuid[]) AND e.purpose = 'run'
+ORDER BY e.case_key, e.variant, e.sample, (e.status = 'done') DESC, e.created_at DESC
+"""
+
+
+def executions(
+    database: Database,
+    project_id: uuid.UUID,
+    *,
+    run_id: uuid.UUID | None = None,
+    where: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    fields: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Return executions, oldest first, in the columns of :data:`EXECUTIONS`.
+
+    Args:
+        database: the person's database.
+        project_id: the project.
+        run_id: only this run's.
+        where: column → value, for equality.
+        limit: at most so many rows, the newest.
+        fields: names and types of fields of the JSON answers that become typed columns.
+
+    Raises:
+        InputError: an unknown column or type.
+        DataError: an answer's field does not have the type that was asked for.
+
+    """
+    added = _checked(fields)
+    conditions = [sql.SQL("v.project_id = {}").format(project_id)]
+    if run_id is not None:
+        conditions.append(sql.SQL("v.run_id = {}").format(run_id))
+    for column, value in (where or {}).items():
+        _known(column, EXECUTIONS)
+        conditions.append(sql.SQL("v.{} = {}").format(sql.Identifier(column), value))
+    names = [sql.SQL("v.{}").format(sql.Identifier(name)) for name in EXECUTIONS]
+    names += [sql.SQL("f.{}").format(sql.Identifier(name)) for name in added]
+    query = sql.SQL(
+        "SELECT {} FROM wb.v_executions v {} WHERE {} ORDER BY v.created_at DESC, v.execution_id {}"
+    ).format(
+        sql.SQL(", ").join(names),
+        _record("v.answer_json", added),
+        sql.SQL(" AND ").join(conditions),
+        sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
+    )
+    columns = {**EXECUTIONS, **{name: FIELD_TYPES[kind] for name, kind in added.items()}}
+    return _fetch(database, query, columns).iloc[::-1].reset_index(drop=True)
+
+
+def evaluations(
+    database: Database, project_id: uuid.UUID, *, run_id: uuid.UUID | None = None
+) -> pd.DataFrame:
+    """Return scores in the columns of :data:`EVALUATIONS`, oldest first."""
+    query = sql.SQL(
+        "SELECT {} FROM wb.v_scores WHERE project_id = {} AND ({}::uuid IS NULL OR run_id = {}) ORDER BY created_at, execution_id"
+    ).format(sql.SQL(", ").join(map(sql.Identifier, EVALUATIONS)), project_id, run_id, run_id)
+    return _fetch(database, query, EVALUATIONS)
+
+
+def arms(database: Database, runs: Sequence[uuid.UUID], *, scorer: str | None = None) -> pd.DataFrame:
+    """Return one row for each case, arm and sample of some runs; a retried call counts once, by its best outcome."""
+    return _fetch(database, sql.SQL(_ARMS), ARMS, {"runs": list(runs), "scorer": scorer})
+
+
+def costs(database: Database, project: str | None = None) -> pd.DataFrame:
+    """Return what was spent, by day, project and model."""
+    query = sql.SQL(
+        "SELECT {} FROM wb.v_costs WHERE {}::text IS NULL OR project = {} ORDER BY day, model"
+    ).format(sql.SQL(", ").join(map(sql.Identifier, COSTS)), project, project)
+    return _fetch(database, query, COSTS)
+
+
+def jsonb(
+    database: Database, table: str, column: str, fields: Mapping[str, str], *, limit: int | None = None
+) -> pd.DataFrame:
+    """Return fields of a JSONB column of any table or view of schema ``wb`` as typed columns."""
+    added = _checked(fields)
+    query = sql.SQL("SELECT {} FROM wb.{} t {} {}").format(
+        sql.SQL(", ").join(sql.SQL("f.{}").format(sql.Identifier(name)) for name in added),
+        sql.Identifier(table.removeprefix("wb.")),
+        _record(sql.SQL("t.{}").format(sql.Identifier(column)), added),
+        sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
+    )
+    return _fetch(database, query, {name: FIELD_TYPES[kind] for name, kind in added.items()})
+
+
+def _record(source: str | sql.Composable, fields: Mapping[str, str]) -> sql.Composable:
+    if not fields:
+        return sql.SQL("")
+    value = sql.SQL(source) if isinstance(source, str) else source
+    definitions = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))  # checked against FIELD_TYPES
+        for name, kind in fields.items()
+    )
+    return sql.SQL(
+        "LEFT JOIN LATERAL jsonb_to_record(CASE WHEN jsonb_typeof({0}) = 'object' THEN {0} END) AS f ({1}) ON true"
+    ).format(value, definitions)
+
+
+def _checked(fields: Mapping[str, str] | None) -> Mapping[str, str]:
+    for name, kind in (fields or {}).items():
+        if kind not in FIELD_TYPES:
+            raise InputError(
+                f"field {name!r} has the unknown type {kind!r}; {did_you_mean(kind, FIELD_TYPES)}".rstrip(
+                    "; "
+                ),
+                cure=f"use one of {', '.join(FIELD_TYPES)}",
+            )
+    return fields or {}
+
+
+def _known(column: str, columns: Columns) -> None:
+    if column not in columns:
+        raise InputError(
+            f"there is no column {column!r}; {did_you_mean(column, columns)}".rstrip("; "),
+            cure=f"columns: {', '.join(columns)}",
+        )
+
+
+def _fetch(
+    database: Database,
+    query: sql.Composed | sql.SQL,
+    columns: Columns,
+    parameters: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    import pandas as pd
+
+    with database.driver() as connection:
+        try:
+            rows = connection.execute(query, parameters).fetchall()
+        except errors.DataException as error:
+            said = str(error.diag.message_primary)
+            raise DataError(
+                f"an answer's field has another type: {said}", cure="read the field as text or jsonb"
+            ) from error
+    data = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    return pd.DataFrame(
+        {name: _series(values, kind) for (name, kind), values in zip(columns.items(), data, strict=True)}
+    )
+
+
+def _series(values: Sequence[Any], kind: Any) -> pd.Series[Any]:
+    import pandas as pd
+
+    if kind == "str":
+        return pd.Series([None if value is None else str(value) for value in values], dtype=kind)
+    if kind == _TIME:
+        times: pd.Series[Any] = pd.Series(pd.to_datetime(list(values), utc=True)).astype(kind)
+        return times
+    return pd.Series(list(values), dtype=kind)

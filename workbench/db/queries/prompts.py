@@ -1,0 +1,191 @@
+"""Prompt families, versions and labels."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+
+from workbench.core.refs import LATEST, SCRATCH
+from workbench.core.versions import PromptVersion, content_hash
+from workbench.db.scope import Scope
+from workbench.db.tables import Prompt, PromptLabel
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = [
+    "Draft",
+    "family",
+    "get_by_id",
+    "label",
+    "labels_of",
+    "move_label",
+    "rename",
+    "save",
+    "titles",
+    "versions",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """What is to be saved."""
+
+    title: str
+    content: str
+    system_prompt: str | None = None
+    variables: Sequence[Mapping[str, Any]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    note: str = ""
+    kind: str = "prompt"
+
+    @property
+    def hash(self) -> str:
+        """The content's hash: two drafts with the same one are the same version."""
+        return content_hash(self.content, self.system_prompt, self.variables, self.settings)
+
+
+def save(session: Session, scope: Scope, draft: Draft) -> PromptVersion:
+    """Store a draft, unless the family has it already, and move ``latest`` to it.
+
+    A version number is taken by the unique constraint; a concurrent save of the same family fails with a
+    unique violation and is repeated by the caller.
+    """
+    root = family(session, scope.project_id, draft.title)
+    same = None
+    if root is not None:
+        same = session.scalars(
+            select(Prompt).where(Prompt.root_id == root, Prompt.content_hash == draft.hash)
+        ).one_or_none()
+    row = same or _insert(session, scope, draft, root)
+    move_label(session, scope, row.root_id, LATEST, row.id)
+    return _version(row, labels_of(session, row.id), change="same" if same else "new")
+
+
+def family(session: Session, project_id: uuid.UUID, title: str) -> uuid.UUID | None:
+    """Return the root id of the family of that title, or None."""
+    return session.scalars(
+        select(Prompt.root_id).where(Prompt.project_id == project_id, Prompt.title == title).limit(1)
+    ).first()
+
+
+def get_by_id(session: Session, prompt_id: uuid.UUID) -> PromptVersion:
+    """Return a version by its row's id."""
+    return _version(session.get_one(Prompt, prompt_id), labels_of(session, prompt_id))
+
+
+def versions(session: Session, root_id: uuid.UUID, *, version: int | None = None) -> list[PromptVersion]:
+    """Return a family's versions, newest first; only one where ``version`` is given."""
+    query = select(Prompt).where(Prompt.root_id == root_id).order_by(Prompt.version.desc())
+    if version is not None:
+        query = query.where(Prompt.version == version)
+    names = {prompt: tuple(found) for prompt, found in session.execute(_label_names(root_id)).tuples()}
+    return [_version(row, names.get(row.id, ())) for row in session.scalars(query)]
+
+
+def label(session: Session, root_id: uuid.UUID, name: str) -> uuid.UUID | None:
+    """Return the version that a label names, or None."""
+    return session.scalars(
+        select(PromptLabel.prompt_id).where(PromptLabel.root_id == root_id, PromptLabel.name == name)
+    ).first()
+
+
+def labels_of(session: Session, prompt_id: uuid.UUID) -> tuple[str, ...]:
+    """Return the labels of one version, by name."""
+    return tuple(
+        session.scalars(
+            select(PromptLabel.name).where(PromptLabel.prompt_id == prompt_id).order_by(PromptLabel.name)
+        )
+    )
+
+
+def move_label(session: Session, scope: Scope, root_id: uuid.UUID, name: str, prompt_id: uuid.UUID) -> None:
+    """Make a label name this version; a label that does so already is left alone (and not audited again)."""
+    statement = insert(PromptLabel).values(
+        root_id=root_id, name=name, prompt_id=prompt_id, project_id=scope.project_id, user_id=scope.user_id
+    )
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["root_id", "name"],
+            set_={"prompt_id": statement.excluded.prompt_id, "user_id": statement.excluded.user_id},
+            where=PromptLabel.prompt_id != statement.excluded.prompt_id,
+        )
+    )
+
+
+def titles(session: Session, project_id: uuid.UUID, *, scratch: bool = False) -> list[str]:
+    """Return the titles of the project's prompt families."""
+    query = (
+        select(Prompt.title).where(Prompt.project_id == project_id, Prompt.archived_at.is_(None)).distinct()
+    )
+    if not scratch:
+        query = query.where(~Prompt.title.startswith(SCRATCH, autoescape=True))
+    return list(session.scalars(query.order_by(Prompt.title)))
+
+
+def rename(session: Session, root_id: uuid.UUID, title: str) -> None:
+    """Give a whole family another title."""
+    session.execute(update(Prompt).where(Prompt.root_id == root_id).values(title=title))
+
+
+def _insert(session: Session, scope: Scope, draft: Draft, root: uuid.UUID | None) -> Prompt:
+    new_id = uuid.uuid4()
+    newest = (
+        session.scalars(select(func.max(Prompt.version)).where(Prompt.root_id == root)).one()
+        if root
+        else None
+    )
+    row = Prompt(
+        id=new_id,
+        project_id=scope.project_id,
+        user_id=scope.user_id,
+        root_id=root or new_id,
+        parent_id=label(session, root, LATEST) if root else None,
+        version=(newest or 0) + 1,
+        kind=draft.kind,
+        title=draft.title,
+        content=draft.content,
+        system_prompt=draft.system_prompt,
+        variables=[dict(variable) for variable in draft.variables],
+        settings=dict(draft.settings),
+        content_hash=draft.hash,
+        tags=list(draft.tags),
+        note=draft.note,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _label_names(root_id: uuid.UUID) -> Select[uuid.UUID, Sequence[str]]:
+    names = func.array_agg(aggregate_order_by(PromptLabel.name, PromptLabel.name.asc()))
+    return (
+        select(PromptLabel.prompt_id, names)
+        .where(PromptLabel.root_id == root_id)
+        .group_by(PromptLabel.prompt_id)
+    )
+
+
+def _version(row: Prompt, labels: tuple[str, ...], *, change: str = "") -> PromptVersion:
+    return PromptVersion(
+        id=row.id,
+        root_id=row.root_id,
+        project_id=row.project_id,
+        title=row.title,
+        version=row.version,
+        content=row.content,
+        system_prompt=row.system_prompt,
+        variables=tuple(row.variables),
+        settings=dict(row.settings),
+        tags=tuple(row.tags),
+        labels=labels,
+        note=row.note,
+        created_at=row.created_at,
+        change=change,
+    )

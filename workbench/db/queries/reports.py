@@ -1,0 +1,59 @@
+"""Reports."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, update
+
+from workbench.db.scope import Scope
+from workbench.db.tables import Report
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = ["end", "insert", "newest"]
+
+
+def insert(session: Session, scope: Scope, *, name: str, parameters: dict[str, Any]) -> Report:
+    """Store that a report begins."""
+    row = Report(project_id=scope.project_id, user_id=scope.user_id, name=name, parameters=parameters)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def end(
+    session: Session,
+    report_id: uuid.UUID,
+    *,
+    status: str,
+    notebook_path: str,
+    html_path: str | None,
+    error: str | None,
+) -> None:
+    """Store how a report ended."""
+    session.execute(
+        update(Report)
+        .where(Report.id == report_id)
+        .values(
+            status=status,
+            notebook_path=notebook_path,
+            html_path=html_path,
+            error=error,
+            finished_at=func.clock_timestamp(),
+        )
+    )
+
+
+def newest(session: Session, project_id: uuid.UUID, *, limit: int = 50) -> list[Report]:
+    """Return the project's reports, newest first."""
+    return list(
+        session.scalars(
+            select(Report)
+            .where(Report.project_id == project_id)
+            .order_by(Report.created_at.desc())
+            .limit(limit)
+        )
+    )

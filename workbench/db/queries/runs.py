@@ -1,0 +1,273 @@
+"""Runs: start, resume, end; what is done already; what can be answered from an earlier call."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import case, func, or_, select, text, update
+
+from workbench.db.scope import Scope
+from workbench.db.tables import Execution, Run
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = [
+    "Counts",
+    "Lease",
+    "Prior",
+    "RunKey",
+    "counts",
+    "end",
+    "get",
+    "now",
+    "priors",
+    "settled",
+    "start",
+    "take_over",
+    "unfinished",
+]
+
+#: A run whose heartbeat is older than this has lost its kernel.
+LEASE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """The two columns that name a run in the ledger."""
+
+    id: uuid.UUID
+    run_at: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """An unfinished run of the same plan, and whether somebody still holds it."""
+
+    key: RunKey
+    held: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What became of a run's calls."""
+
+    planned: int
+    done: int = 0
+    failed: int = 0
+    lost: int = 0
+    cached: int = 0
+    cost: Decimal | None = None
+    cost_unknown: int = 0
+
+    @property
+    def open(self) -> int:
+        """Calls without an answer or a final failure."""
+        return self.planned - self.done - self.failed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prior:
+    """An earlier answer to the same request."""
+
+    id: uuid.UUID
+    answer: str
+    response_data: Mapping[str, Any] | None
+    finish_reason: str | None
+    provider: str | None
+    tokens_prompt: int | None
+    tokens_completion: int | None
+    tokens_total: int | None
+
+
+def now(session: Session) -> dt.datetime:
+    """Return the database's clock."""
+    return session.execute(text("SELECT clock_timestamp()")).scalar_one()  # type: ignore[no-any-return]
+
+
+def start(
+    session: Session,
+    scope: Scope,
+    *,
+    plan: Mapping[str, Any],
+    digest: str,
+    n_planned: int,
+    holder: str,
+    dataset_id: uuid.UUID | None = None,
+    ab_test_id: uuid.UUID | None = None,
+    budget: Decimal | None = None,
+) -> RunKey:
+    """Add a run and hold its lease."""
+    row = Run(
+        project_id=scope.project_id,
+        user_id=scope.user_id,
+        plan=dict(plan),
+        plan_digest=digest,
+        n_planned=n_planned,
+        dataset_id=dataset_id,
+        ab_test_id=ab_test_id,
+        budget=budget,
+        holder=holder,
+        heartbeat_at=func.clock_timestamp(),
+    )
+    session.add(row)
+    session.flush()
+    return RunKey(row.id, row.run_at)
+
+
+def unfinished(session: Session, scope: Scope, digest: str) -> Lease | None:
+    """Return the newest unfinished run of the person's same plan, or None."""
+    beat = func.coalesce(Run.heartbeat_at, Run.run_at) > func.clock_timestamp() - text(
+        f"interval '{LEASE_SECONDS} s'"
+    )
+    row = session.execute(
+        select(Run.id, Run.run_at, (Run.status == "running") & beat)
+        .where(
+            Run.project_id == scope.project_id,
+            Run.user_id == scope.user_id,
+            Run.plan_digest == digest,
+            Run.status != "finished",
+        )
+        .order_by(Run.run_at.desc())
+        .limit(1)
+    ).one_or_none()
+    return Lease(key=RunKey(row[0], row[1]), held=row[2]) if row else None
+
+
+def take_over(session: Session, run_id: uuid.UUID, holder: str) -> None:
+    """Hold the lease of an unfinished run; calls that were in flight in the lost kernel become ``unknown``."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(status="running", holder=holder, heartbeat_at=func.clock_timestamp())
+    )
+    session.execute(
+        update(Execution)
+        .where(Execution.run_id == run_id, Execution.status == "sent")
+        .values(
+            status="unknown",
+            error_code="unknown",
+            error_message="the kernel ended while this call was in flight; it may have been billed",
+        )
+    )
+
+
+def end(session: Session, run_id: uuid.UUID, status: str) -> None:
+    """Give the lease back: ``finished`` or ``stopped``."""
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id)
+        .values(status=status, holder=None, finished_at=func.clock_timestamp())
+    )
+
+
+def get(session: Session, run_id: uuid.UUID) -> Run | None:
+    """Return a run's row, or None."""
+    return session.get(Run, run_id)
+
+
+def settled(
+    session: Session, run_id: uuid.UUID, *, retry_errors: bool
+) -> set[tuple[str, uuid.UUID, uuid.UUID, str, int]]:
+    """Return the calls that need no other one: (case key, version, model, variant, sample)."""
+    final = ["done"] if retry_errors else ["done", "failed"]
+    rows = session.execute(
+        select(
+            Execution.case_key,
+            Execution.prompt_id,
+            Execution.model_config_id,
+            Execution.variant,
+            Execution.sample,
+        ).where(Execution.run_id == run_id, Execution.status.in_(final))
+    )
+    return {(row[0] or "", row[1], row[2], row[3], row[4]) for row in rows}
+
+
+def counts(session: Session, run_id: uuid.UUID) -> Counts:
+    """Count a run's calls by how they ended; a case that failed and was then answered counts as done."""
+    call = (
+        Execution.case_key,
+        Execution.prompt_id,
+        Execution.model_config_id,
+        Execution.variant,
+        Execution.sample,
+    )
+    best = (
+        select(
+            func.min(case((Execution.status == "done", 0), (Execution.status == "failed", 1), else_=2)).label(
+                "rank"
+            ),
+            func.sum(Execution.cost_estimate).label("cost"),
+            func.count()
+            .filter(Execution.status == "done", Execution.cost_estimate.is_(None))
+            .label("unknown"),
+            func.count().filter(Execution.cost_source == "cache").label("cached"),
+        )
+        .where(Execution.run_id == run_id)
+        .group_by(*call)
+        .subquery()
+    )
+    row = session.execute(
+        select(
+            func.count().filter(best.c.rank == 0),
+            func.count().filter(best.c.rank == 1),
+            func.count().filter(best.c.rank == 2),
+            func.sum(best.c.cost),
+            func.coalesce(func.sum(best.c.unknown), 0),
+            func.coalesce(func.sum(best.c.cached), 0),
+        )
+    ).one()
+    planned = session.scalars(select(Run.n_planned).where(Run.id == run_id)).one()
+    return Counts(
+        planned=planned,
+        done=row[0],
+        failed=row[1],
+        lost=row[2],
+        cost=row[3],
+        cost_unknown=int(row[4]),
+        cached=int(row[5]),
+    )
+
+
+def priors(session: Session, model_id: uuid.UUID, digests: Sequence[str], *, sample: int) -> dict[str, Prior]:
+    """Return earlier answers by request digest, the oldest of each; only complete ones that were really made."""
+    rows = session.execute(
+        select(
+            Execution.request_digest,
+            Execution.id,
+            Execution.answer,
+            Execution.response_data,
+            Execution.finish_reason,
+            Execution.provider,
+            Execution.tokens_prompt,
+            Execution.tokens_completion,
+            Execution.tokens_total,
+        )
+        .distinct(Execution.request_digest)
+        .where(
+            Execution.request_digest.in_(digests),
+            Execution.model_config_id == model_id,
+            Execution.status == "done",
+            Execution.sample == sample,
+            or_(Execution.cost_source != "cache", Execution.cost_source.is_(None)),
+        )
+        .order_by(Execution.request_digest, Execution.created_at)
+    )
+    return {
+        row[0]: Prior(
+            id=row[1],
+            answer=row[2] or "",
+            response_data=row[3],
+            finish_reason=row[4],
+            provider=row[5],
+            tokens_prompt=row[6],
+            tokens_completion=row[7],
+            tokens_total=row[8],
+        )
+        for row in rows
+    }

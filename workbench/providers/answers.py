@@ -1,0 +1,367 @@
+"""From an OpenAI-compatible answer, whole or in pieces, to text, finish reason and usage.
+
+Nothing here trusts the server: every field may be missing, null, of another type, or absurd.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Protocol
+
+import orjson
+
+from workbench.core.chat import Attempt, ChatResponse, Usage
+from workbench.errors import BadResponseError, IncompleteAnswerError, ProviderError
+from workbench.providers.base import OnText
+from workbench.providers.failures import Peer, excerpt, page_title, reported
+from workbench.providers.sse import SseParser
+
+__all__ = ["Answer", "Body", "decimal", "decode", "positive"]
+
+_DONE = b"[DONE]"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MAX_TOKENS = 2**31 - 1  # what the ledger's integer columns hold
+_CUT = {
+    "length": ("reached its length limit", "raise max_tokens, or ask for less"),
+    "content_filter": ("was cut by the provider's content filter", "change the prompt or the model"),
+    "error": ("ended with an error at the provider", "try again"),
+}
+
+
+class Body(Protocol):
+    """The body of a reply with status 200, and what :class:`Answer` needs to know of its head.
+
+    Attributes:
+        started: ``time.perf_counter()`` when its request was sent.
+        content_type: the media type, lower case, without parameters.
+
+    """
+
+    started: float
+    content_type: str
+
+    async def chunk(self) -> bytes:
+        """Return the next bytes; empty at the end."""
+        ...
+
+    async def read(self) -> bytes:
+        """Return the rest."""
+        ...
+
+    async def drain(self) -> None:
+        """Let the body end, so that its connection can be used again."""
+        ...
+
+
+class Answer:
+    """One answer while it arrives.
+
+    Args:
+        peer: who answers, for messages.
+        model: the model that was asked, in case the answer does not say.
+        streamed: whether a stream was asked for; a server may still answer in one piece.
+        on_text: given each piece of text, or None.
+
+    """
+
+    __slots__ = (
+        "_done", "_logprobs", "_message", "_on_text", "_parts", "_peer", "_refusal", "_started", "_streamed",
+        "_ttft", "began", "finish_reason", "latency_ms", "model", "raw",
+    )  # fmt: skip
+
+    def __init__(self, peer: Peer, model: str, *, streamed: bool, on_text: OnText | None) -> None:
+        self._peer = peer
+        self._on_text = on_text
+        self._streamed = streamed
+        self._started = 0.0
+        self._ttft: int | None = None
+        self._parts: list[str] = []
+        self._refusal: list[str] = []
+        self._message: dict[str, Any] = {}  # what else the pieces of a stream told
+        self._logprobs: list[Any] = []
+        self._done = False
+        self.began = False
+        self.model = model
+        self.finish_reason: str | None = None
+        self.latency_ms = 0
+        self.raw: dict[str, Any] = {}
+
+    @property
+    def text(self) -> str:
+        """The text so far; a refusal's words where the content is empty."""
+        return _joined(self._parts) or _joined(self._refusal)
+
+    async def read(self, reply: Body) -> Answer:
+        """Read a reply to its end.
+
+        Raises:
+            ProviderError: the reply is no answer, reports an error, or breaks off.
+
+        """
+        self.began = True
+        self._started = reply.started
+        try:
+            first = await reply.chunk()
+            events = "event-stream" in reply.content_type or (
+                self._streamed and "json" not in reply.content_type
+            )
+            if events and first.lstrip()[:1] not in {b"{", b"<"}:  # a login page, or an error in plain JSON
+                await self._read_events(reply, first)
+            else:
+                self._take(first + await reply.read())
+        finally:
+            self.latency_ms = _since(self._started)
+        return self
+
+    def response(self, trail: list[Attempt]) -> ChatResponse:
+        """Return what is known of the answer."""
+        provider = self.raw.get("provider")
+        return ChatResponse(
+            text=self.text,
+            finish_reason=self.finish_reason,
+            usage=_usage(self.raw.get("usage")),
+            model=self.model,
+            provider=provider if isinstance(provider, str) else None,
+            raw=self.raw,
+            latency_ms=self.latency_ms,
+            ttft_ms=self._ttft,
+            attempts=tuple(trail),
+        )
+
+    def check(self) -> None:
+        """Raise IncompleteAnswerError when the provider says that the answer was cut."""
+        if self.finish_reason in _CUT:
+            what, cure = _CUT[self.finish_reason]
+            raise IncompleteAnswerError(f"the answer of {self._peer} {what}", cure=cure, http_status=200)
+
+    def _take(self, data: bytes) -> None:
+        """Take an answer in one piece."""
+        self.raw = body = self._object(data)
+        self._keep(body)
+        choices = body.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            raise self._bad("sent an answer without choices")
+        choice = choices[0]
+        if choice.get("error"):
+            raise reported(self._peer, choice["error"])
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            raise self._bad("sent a choice without a message")
+        self._finish(choice)
+        self._refusal.append(_text(message.get("refusal")) or "")
+        self._add(message.get("content"))
+        self._require_content(message)
+
+    async def _read_events(self, reply: Body, chunk: bytes) -> None:
+        parser = SseParser()
+        try:
+            while chunk and not self._take_events(parser.feed(chunk)):
+                chunk = await reply.chunk()
+            self._take_events(parser.close(), last=True)
+        except IncompleteAnswerError:
+            if self.finish_reason is None:
+                raise
+        finally:
+            self._rebuild()
+        if self.finish_reason is None:
+            raise IncompleteAnswerError(
+                f"the stream of {self._peer} ended without a finish reason: the answer is cut",
+                cure="try again; the provider may bill what it had produced",
+                http_status=200,
+            )
+        self._require_content(self._message)
+        await reply.drain()
+
+    def _take_events(self, events: list[bytes], *, last: bool = False) -> bool:
+        """Take events up to the closing one; return whether it was there."""
+        for data in events:
+            if self._done or data.strip() == _DONE:
+                self._done = True
+                break
+            try:
+                chunk = self._object(data)
+            except BadResponseError:
+                if last:  # cut in the middle of an event: the missing finish reason tells it
+                    break
+                raise
+            self._take_chunk(chunk)
+        return self._done
+
+    def _take_chunk(self, chunk: dict[str, Any]) -> None:
+        choices = chunk.pop("choices", None)
+        self.raw.update({name: value for name, value in chunk.items() if value is not None})
+        self._keep(chunk)
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and choice.get("index", 0) == 0:
+                self._take_delta(choice)
+
+    def _take_delta(self, choice: dict[str, Any]) -> None:
+        if choice.get("error"):
+            raise reported(self._peer, choice["error"])
+        self._finish(choice)
+        logprobs = choice.get("logprobs")
+        if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
+            self._logprobs.extend(logprobs["content"])
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return
+        for name, value in delta.items():
+            if name == "content":
+                self._add(value)
+            elif name == "refusal":
+                self._refusal.append(_text(value) or "")
+            elif name == "tool_calls" and isinstance(value, list):
+                self._add_calls(value)
+            elif isinstance(value, str) and name != "role":
+                self._message[name] = self._message.get(name, "") + value
+
+    def _add_calls(self, calls: list[Any]) -> None:
+        """Put the pieces of tool calls together: their arguments come in fragments."""
+        known = self._message.setdefault("tool_calls", [])
+        for piece in calls:
+            if not isinstance(piece, dict):
+                continue
+            at = piece.pop("index", len(known))
+            function = piece.get("function")
+            fragment = function.get("arguments") if isinstance(function, dict) else None
+            if isinstance(at, int) and 0 <= at < len(known):
+                known[at]["function"]["arguments"] += fragment if isinstance(fragment, str) else ""
+            elif isinstance(function, dict):
+                known.append({**piece, "function": {**function, "arguments": fragment or ""}})
+
+    def _add(self, content: object) -> None:
+        piece = _text(content)
+        if piece is None:
+            return
+        self._parts.append(piece)
+        if not piece:
+            return
+        if self._ttft is None and self._streamed:
+            self._ttft = _since(self._started)
+        if self._on_text is not None:
+            self._on_text(piece)
+
+    def _require_content(self, message: Mapping[str, Any]) -> None:
+        """Tell an empty answer, which a model may give, from one that is not there."""
+        if self._parts or any(self._refusal) or message.get("tool_calls") or self.finish_reason in _CUT:
+            return
+        raise self._bad("sent an answer whose content is null")
+
+    def _finish(self, choice: Mapping[str, Any]) -> None:
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str):  # OpenRouter's usage chunk says null after the chunk that said "stop"
+            self.finish_reason = reason
+
+    def _keep(self, body: Mapping[str, Any]) -> None:
+        if body.get("error"):
+            raise reported(self._peer, body["error"])
+        if isinstance(body.get("model"), str):
+            self.model = body["model"]
+
+    def _rebuild(self) -> None:
+        """Write the raw record of a stream as the same answer in one piece would have had it."""
+        message = {"role": "assistant", "content": _joined(self._parts), **self._message}
+        if self._refusal:
+            message["refusal"] = _joined(self._refusal)
+        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+        if self._logprobs:
+            choice["logprobs"] = {"content": self._logprobs}
+        self.raw = {**self.raw, "object": "chat.completion", "choices": [choice]}
+
+    def _object(self, data: bytes) -> dict[str, Any]:
+        try:
+            value = decode(data)
+        except ValueError as error:
+            what = page_title(data) or excerpt(data[:2000].decode(errors="replace")) or "nothing"
+            raise self._bad(f"sent no JSON but {what}") from error
+        if not isinstance(value, dict):
+            raise self._bad(f"sent JSON that is no object: {excerpt(str(value))}")
+        return value
+
+    def _bad(self, what: str) -> ProviderError:
+        return BadResponseError(
+            f"{self._peer} {what}", cure="check the server's URL and the model id", http_status=200
+        )
+
+
+def decode(data: bytes) -> Any:
+    """Decode JSON; NaN and infinities become None, lone surrogates stay (orjson refuses both).
+
+    Raises:
+        ValueError: it is not JSON.
+
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(data, parse_constant=lambda _: None)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+
+def decimal(value: object) -> Decimal | None:
+    """Return a non-negative finite amount, from a JSON number or a decimal string; else None.
+
+    >>> decimal("0.00000015"), decimal("-1"), decimal(None)
+    (Decimal('1.5E-7'), None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and amount >= 0 else None
+
+
+def positive(value: object) -> int | None:
+    """Return a whole number above 0 that the ledger's columns can hold, else None."""
+    return _count(value) or None
+
+
+def _usage(value: object) -> Usage:
+    usage = value if isinstance(value, dict) else {}
+    prompt = usage.get("prompt_tokens_details")
+    completion = usage.get("completion_tokens_details")
+    return Usage(
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        total_tokens=_count(usage.get("total_tokens")),
+        cached_tokens=_count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None,
+        reasoning_tokens=_count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None,
+        cost=decimal(usage.get("cost")),
+    )
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_TOKENS:
+        return None
+    return value
+
+
+def _text(content: object) -> str | None:
+    """Return the text of a ``content``: a string, or a list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
+    return None
+
+
+def _joined(parts: list[str]) -> str:
+    """Join pieces; a character whose surrogates came in two pieces becomes whole again."""
+    text = "".join(parts)
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+def _since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)

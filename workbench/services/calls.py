@@ -1,0 +1,112 @@
+"""One call, from template to ledger row: what single calls and runs have in common."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.core.body import PromptBody
+from workbench.core.chat import ChatRequest, ChatResponse
+from workbench.core.pricing import cost_of
+from workbench.db.ledger import Claim, Result
+from workbench.errors import ProviderError
+from workbench.services.models import ChosenModel
+
+__all__ = ["build_request", "claim_of", "failed", "finished"]
+
+#: Settings of a prompt that are not options of the request.
+_NOT_OPTIONS = frozenset({"model", "schema", "format"})
+
+
+def build_request(
+    body: PromptBody,
+    values: Mapping[str, Any],
+    model: ChosenModel,
+    options: Mapping[str, Any],
+    *,
+    stream: bool = False,
+) -> ChatRequest:
+    """Render a prompt strictly into what the provider is asked.
+
+    Raises:
+        UndefinedVariableError: a value is missing, None or NaN.
+
+    """
+    kept = {name: value for name, value in options.items() if name not in _NOT_OPTIONS}
+    return ChatRequest(model=model.local_id, messages=body.render(values), options=kept, stream=stream)
+
+
+def claim_of(
+    request: ChatRequest,
+    body: PromptBody,
+    values: Mapping[str, Any],
+    *,
+    prompt_id: uuid.UUID,
+    model: ChosenModel,
+    run_at: dt.datetime,
+    **place: Any,
+) -> Claim:
+    """Return the ledger's row of a call that is about to be made; only the variables that the prompt names are kept."""
+    from workbench.core.values import plain
+
+    used = {
+        name: plain(values[name], what=f"the variable {name!r}") for name in body.variables if name in values
+    }
+    return Claim(
+        id=uuid.uuid4(),
+        run_at=run_at,
+        prompt_id=prompt_id,
+        model_config_id=model.config_id,
+        input_variables=used,
+        request_payload=request.payload(),
+        request_digest=request.digest(),
+        **place,
+    )
+
+
+def finished(claim: Claim, response: ChatResponse, model: ChosenModel) -> Result:
+    """Return the ledger's row of a complete answer."""
+    return _result(claim, response, model, status="done")
+
+
+def failed(claim: Claim, error: ProviderError, model: ChosenModel) -> Result:
+    """Return the ledger's row of a failure; a partial answer is kept with it and never scored."""
+    if error.response is not None:
+        return _result(
+            claim, error.response, model, status="failed", error_code=error.code, error_message=error.message
+        )
+    return Result(
+        id=claim.id,
+        run_at=claim.run_at,
+        status="failed",
+        answer=error.partial_text or None,
+        provider=model.provider.host,
+        error_code=error.code,
+        error_message=error.message,
+        attempts=error.attempts,
+    )
+
+
+def _result(claim: Claim, response: ChatResponse, model: ChosenModel, **fields: Any) -> Result:
+    cost = cost_of(response.usage, model.price)
+    return Result(
+        id=claim.id,
+        run_at=claim.run_at,
+        response_data=response.raw,
+        answer=response.text,
+        finish_reason=response.finish_reason,
+        provider=response.provider or model.provider.host,
+        tokens_prompt=response.usage.prompt_tokens,
+        tokens_completion=response.usage.completion_tokens,
+        tokens_total=response.usage.total_tokens,
+        tokens_cached=response.usage.cached_tokens,
+        tokens_reasoning=response.usage.reasoning_tokens,
+        cost=cost.amount,
+        cost_source=cost.source,
+        latency_ms=response.latency_ms,
+        ttft_ms=response.ttft_ms,
+        attempts=response.attempts,
+        **fields,
+    )

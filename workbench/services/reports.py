@@ -1,0 +1,100 @@
+"""``wb.reports``: run a report notebook with parameters, keep its files, record how it ended."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.display import Rich
+from workbench.db.queries import reports as queries
+from workbench.resources import notebooks_dir
+from workbench.services.reporting import ExecutionOutcome, check_parameters, execute, export_html, find_notebook, read_parameters
+
+if TYPE_CHECKING:
+    from workbench.services.workbench import Workbench
+
+__all__ = ["Report", "Reports"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report(Rich):
+    """An executed report: its files, and how it ended."""
+
+    name: str
+    status: str
+    notebook: Path
+    html: Path | None
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"report {self.name} ({self.status}, {self.seconds:.0f} s): {self.html or self.notebook}"
+
+
+class Reports:
+    """Reports of the project in use."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self._wb = workbench
+
+    def run(
+        self,
+        name_or_path: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        clean: Callable[[str], str],
+        progress: Callable[[int, int], None] | None = None,
+        timeout: float | None = None,
+    ) -> Report:
+        """Execute a report notebook on this database and write it as one HTML page that draws offline.
+
+        Args:
+            name_or_path: a shipped report (``ab_report``) or a notebook's path.
+            parameters: values for its parameters cell.
+            clean: the sanitiser of rich output.
+            progress: told (cells done, cells in all).
+            timeout: seconds for each cell.
+
+        Raises:
+            ParameterError: an unknown parameter, a wrong type, or a secret.
+            ReportError: the notebook failed; its row and files are kept.
+
+        """
+        path = find_notebook(name_or_path, (notebooks_dir() / "reports", notebooks_dir()))
+        values = check_parameters(read_parameters(path), {"project": self._wb.project, **(parameters or {})})
+        folder = self._wb.settings.home / "reports"
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = f"{path.stem}-{_slug(values)}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}"
+        with self._wb.database.session() as session:
+            row = queries.insert(session, self._wb.scope, name=path.stem, parameters=values)
+        outcome = execute(path, folder / f"{stem}.ipynb", values, cwd=Path.cwd(), timeout=timeout, progress=progress)
+        html = folder / f"{stem}.html"
+        export_html(outcome.path, html, title=path.stem.replace("_", " "), clean=clean)
+        self._record(row.id, outcome, html)
+        report = Report(name=path.stem, status=outcome.status, notebook=outcome.path, html=html, seconds=outcome.seconds)
+        self._wb.last = report
+        outcome.raise_if_failed()
+        return report
+
+    def list(self) -> list[Mapping[str, Any]]:
+        """Return the project's reports, newest first."""
+        with self._wb.database.session() as session:
+            rows = queries.newest(session, self._wb.project_id)
+        return [
+            {"id": str(row.id), "name": row.name, "status": row.status, "created_at": row.created_at, "html": row.html_path, "error": row.error}
+            for row in rows
+        ]
+
+    def _record(self, report_id: Any, outcome: ExecutionOutcome, html: Path) -> None:
+        with self._wb.database.session() as session:
+            queries.end(
+                session, report_id, status=outcome.status, notebook_path=str(outcome.path), html_path=str(html), error=outcome.error
+            )
+
+
+def _slug(values: Mapping[str, Any]) -> str:
+    text = str(values.get("test") or values.get("project") or "report")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:40]

@@ -1,0 +1,246 @@
+"""The composition root: one object that holds settings, database, providers, and every verb."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from workbench.core.versions import PromptResult, PromptVersion
+from workbench.db.connect import person_url
+from workbench.db.engine import Database
+from workbench.db.queries import accounts
+from workbench.db.scope import Scope
+from workbench.services.asking import Asking
+from workbench.services.bridge import Bridge
+from workbench.services.datasets import Datasets
+from workbench.services.evaluating import Evaluating
+from workbench.services.models import Models
+from workbench.services.planning import Plan
+from workbench.services.progress import Reporter, TextReporter
+from workbench.services.prompts import Prompts
+from workbench.services.running import Running
+from workbench.services.runs import Run
+from workbench.settings import Settings
+
+if TYPE_CHECKING:
+    from workbench.services.experiments import Experiments
+    from workbench.services.framing import Frames
+    from workbench.services.reports import Reports
+
+__all__ = ["Workbench", "connect"]
+
+DEFAULT_PROJECT = "default"
+
+
+class Workbench:
+    """Everything that a person can ask for, on one database and in one project.
+
+    Attributes:
+        project: the name of the project in use.
+        last: the last result of any verb.
+        default_model: answers where nothing else names a model.
+        reporter: makes what shows the progress of long work.
+
+    """
+
+    def __init__(self, settings: Settings, database: Database, project: str | None = None) -> None:
+        self.settings = settings
+        self.database = database
+        self.bridge = Bridge()
+        self.last: Any = None
+        self.default_model = settings.model
+        self.reporter: Callable[[], Reporter] = TextReporter
+        self.prompts = Prompts(self)
+        self.datasets = Datasets(self)
+        self.models = Models(self)
+        self.running = Running(self)
+        self.evaluating = Evaluating(self)
+        self._asking = Asking(self)
+        self.use(project or settings.project or DEFAULT_PROJECT)
+
+    def use(self, project: str) -> Self:
+        """Choose a project, one's own or one that is shared; a new name makes a new one."""
+        self._asking.close()
+        with self.database.session() as session:
+            found = accounts.use_project(session, self.database.user_id, project)
+            self.project, self.project_id = found.name, found.id
+        return self
+
+    @property
+    def scope(self) -> Scope:
+        """Where new rows belong."""
+        return Scope(self.project_id, self.database.user_id)
+
+    @cached_property
+    def ab(self) -> Experiments:
+        """A/B tests."""
+        from workbench.services.experiments import Experiments
+
+        return Experiments(self)
+
+    @cached_property
+    def frames(self) -> Frames:
+        """Rows as DataFrames."""
+        from workbench.services.framing import Frames
+
+        return Frames(self)
+
+    @cached_property
+    def reports(self) -> Reports:
+        """Reports: executed notebooks."""
+        from workbench.services.reports import Reports
+
+        return Reports(self)
+
+    def ask(
+        self,
+        prompt: str | PromptVersion,
+        *,
+        variables: Mapping[str, Any],
+        model: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        on_text: Callable[[str], None] | None = None,
+        on_tick: Callable[[], None] | None = None,
+    ) -> PromptResult:
+        """Answer one call; with ``on_text`` the answer streams.
+
+        Example:
+            >>> wb.ask("tone", variables={"text": "Lovely."}).text  # doctest: +SKIP
+            'positive'
+
+        """
+        version = self.prompts.resolve(prompt)
+        result = self._asking.ask(
+            version, variables, model=model, options=options, on_text=on_text, on_tick=on_tick
+        )
+        self.last = result
+        return result
+
+    async def aask(
+        self, prompt: str | PromptVersion, *, variables: Mapping[str, Any], model: str | None = None
+    ) -> PromptResult:
+        """Answer one call, awaited."""
+        return await self._asking.aask(self.prompts.resolve(prompt), variables, model=model)
+
+    def run(
+        self,
+        prompts: str | PromptVersion | Sequence[str | PromptVersion],
+        *,
+        model: str | Sequence[str] | None = None,
+        data: Any = None,
+        variables: Mapping[str, Any] | None = None,
+        samples: int = 1,
+        scorers: Sequence[Any] = (),
+        concurrency: int | None = None,
+        budget: float | Decimal | None = None,
+        cache: str = "deterministic",
+        resume: bool = True,
+        options: Mapping[str, Any] | None = None,
+        retry_errors: bool = False,
+        progress: bool = True,
+    ) -> Run:
+        """Answer versions × models × cases × samples; every call a durable row.
+
+        Args:
+            prompts: a reference or version, or several.
+            model: a model id, or several; by default the version's, or the default model.
+            data: a DataFrame, a list of dicts, or a dataset's name.
+            variables: values that are the same for every case; alone they are the only case.
+            samples: answers per case.
+            scorers: rules such as ``equals:@label``.
+            concurrency: calls in flight; by default what the provider bears.
+            budget: USD that this run may spend.
+            cache: ``deterministic`` reuses answers of temperature 0 or a seed; ``all``; ``off``.
+            resume: go on with an unfinished run of the same plan.
+            options: sampling options for every call.
+            retry_errors: on resuming, call again what failed.
+            progress: show it.
+
+        Example:
+            >>> wb.run("tone", data=df, scorers=["equals:@label"]).frame()  # doctest: +SKIP
+
+        """
+        self.evaluating.check(scorers)
+        plan = self.running.make_plan(
+            prompts,
+            model=model,
+            data=data,
+            variables=variables,
+            samples=samples,
+            concurrency=concurrency,
+            budget=budget,
+            cache=cache,
+            options=options,
+        )
+        return self.running.run(
+            plan, scorers=scorers, resume=resume, retry_errors=retry_errors, progress=progress
+        )
+
+    def plan(self, prompts: str | PromptVersion | Sequence[str | PromptVersion], **arguments: Any) -> Plan:
+        """Estimate what ``run`` with the same arguments would call, cost and take; nothing is called."""
+        for name in ("scorers", "resume", "progress", "retry_errors"):
+            arguments.pop(name, None)
+        return self.running.estimate(self.running.make_plan(prompts, **arguments))
+
+    def evaluate(self, run: Run, scorers: Sequence[Any]) -> Run:
+        """Score the answers of a run; a scorer's earlier scores are replaced."""
+        self.evaluating.score(run.id, scorers)
+        self.last = self.running.get(run.id)
+        return self.last
+
+    def close(self) -> None:
+        """Write what is waiting, end local servers and connections."""
+        self._asking.close()
+        self.models.close()
+        self.bridge.close()
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Workbench: project {self.project!r} in {self.database.where}>"
+
+
+def connect(
+    url: str | None = None,
+    project: str | None = None,
+    *,
+    settings: Settings | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Workbench:
+    """Open the workbench.
+
+    Args:
+        url: ``postgresql://…`` or ``embedded:///path``; by default ``$DATABASE_URL``, the saved connection, or the
+            embedded server, which starts by itself.
+        project: the project to use.
+        settings: by default the environment's.
+        progress: told, a line at a time, what takes long.
+
+    Raises:
+        DatabaseError: the server cannot be reached or started.
+        DatabaseUrlError: the URL is malformed, or an administrator's.
+
+    Example:
+        >>> import workbench  # doctest: +SKIP
+        >>> with workbench.connect(project="support-bot") as wb:  # doctest: +SKIP
+        ...     wb.prompts.list()
+
+    """
+    found = settings or Settings.from_env()
+    database = Database(person_url(found, url, progress))
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(database.close)
+        workbench = Workbench(found, database, project)
+        cleanup.pop_all()
+    return workbench
