@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from workbench import analysis
     from workbench.secret import Secret
-    from workbench.services.experiments import arm
+    from workbench.services.experiment import arm
     from workbench.services.workbench import Workbench, connect
 
 __version__ = "0.1.0"
@@ -35,7 +35,7 @@ __all__ = [
 _LAZY = {
     "Secret": "workbench.secret",
     "Workbench": "workbench.services.workbench",
-    "arm": "workbench.services.experiments",
+    "arm": "workbench.services.experiment",
     "connect": "workbench.services.workbench",
 }
 

@@ -225,7 +225,7 @@ import asyncio, sys
 from pathlib import Path
 from workbench.core.chat import ChatRequest, Message
 from workbench.providers.local import LocalProvider
-request = ChatRequest(model="smollm2", messages=(Message("user", "Say hello."),), options={"max_tokens": 32})
+request = ChatRequest(model="smollm2", messages=(Message("user", "Say hello."),), options={"temperature": 0, "max_tokens": 32})
 async def main():
     provider = LocalProvider(Path(sys.argv[1]))
     await provider.chat(request)

@@ -175,8 +175,15 @@ def test_models_are_listed():
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"data": 1}', b"[]"])
 def test_a_list_of_models_that_is_none_is_a_bad_response(body):
+    async def main(url):
+        provider = compatible(url)
+        try:
+            await provider.models()
+        finally:
+            await provider.aclose()
+
     with ScriptedServer(Reply(body=body)) as server, pytest.raises(BadResponseError):
-        run(compatible(server.url).models())
+        run(main(server.url))
 
 
 def test_openrouter_sends_its_headers_and_reads_prices_and_costs():

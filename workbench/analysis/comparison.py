@@ -15,7 +15,7 @@ from workbench.analysis.peeking import asymptotic_confidence_sequence, e_value_p
 from workbench.analysis.power import detectable, detectable_binary, required_pairs, required_pairs_binary
 from workbench.analysis.quality import WARNINGS, attempted, data_warnings
 from workbench.analysis.results import Arm, Comparison, Question, Verdict
-from workbench.analysis.wording import digits, interval_phrase, p_phrase, unit_of, verdict_words
+from workbench.analysis.wording import digits, interval_phrase, p_phrase, p_value, unit_of, verdict_words
 from workbench.errors import AnalysisInputError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def compare(
     _check(question)
     cases = per_case(rows, failed_as=_failed_as(question))
     answer = _answer(rows, cases, question)
-    notes = (*_failures(rows, answer), *_every_case(cases, answer))
+    notes = (*_secondary(answer), *_failures(rows, answer), *_unparsed(answer), *_every_case(cases, answer))
     return dataclasses.replace(answer, notes=(*answer.notes, *notes))
 
 
@@ -280,6 +280,18 @@ def _tidy(used: Cases) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame({"case_id": used.case_ids, "a": used.a, "b": used.b, "d": used.b - used.a})
+
+
+def _secondary(answer: Comparison) -> tuple[str, ...]:
+    """Print the test that small counts or skew ask for beside the first one."""
+    names = (("fisher_p", "Fisher's exact"), ("sign_flip_p", "Sign-flip"))
+    found = ((name, answer.details.get(key)) for key, name in names)
+    return tuple(f"{name} test: p {p_value(p)}." for name, p in found if p is not None)
+
+
+def _unparsed(answer: Comparison) -> tuple[str, ...]:
+    in_a, in_b = (answer.arms[name].n_unparsed for name in "AB")
+    return (f"Missing or not finite: {in_a:,} in A, {in_b:,} in B, dropped.",) if in_a or in_b else ()
 
 
 def _failures(rows: Rows, answer: Comparison) -> tuple[str, ...]:

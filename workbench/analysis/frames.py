@@ -73,7 +73,7 @@ class Rows:
     value: FloatArray
     failed: BoolArray
     pending: BoolArray
-    case_ids: npt.NDArray[np.object_]
+    case_ids: pd.Index[Any]
     cluster: IntArray
 
 
@@ -91,7 +91,7 @@ class Cases:
 
     """
 
-    case_ids: npt.NDArray[np.object_]
+    case_ids: pd.Index[Any]
     cluster: IntArray
     a: FloatArray
     b: FloatArray
@@ -151,9 +151,9 @@ def read_rows(df: pd.DataFrame, metric: str) -> Rows:
     case, case_ids = _factorize(df["case_id"], "case_id")
     is_b = _variants(df["variant"])
     _refuse_duplicates(df, case, is_b)
-    usable = ~(pending | failed)
+    unusable = pending | failed
     value = np.full(len(df), np.nan)
-    value[usable] = _numbers(df.loc[usable, ["case_id", column]], column)
+    value[~unusable] = _numbers(df[~unusable] if unusable.any() else df, column)
     value[~np.isfinite(value)] = np.nan
     return Rows(
         case=case,
@@ -246,7 +246,7 @@ def _states(df: pd.DataFrame) -> tuple[BoolArray, BoolArray]:
     return pending[codes], failed[codes]
 
 
-def _factorize(keys: pd.Series[Any], name: str) -> tuple[IntArray, npt.NDArray[np.object_]]:
+def _factorize(keys: pd.Series[Any], name: str) -> tuple[IntArray, pd.Index[Any]]:
     try:
         codes, uniques = pd.factorize(keys)
     except TypeError as error:
@@ -257,7 +257,7 @@ def _factorize(keys: pd.Series[Any], name: str) -> tuple[IntArray, npt.NDArray[n
         raise AnalysisInputError(
             f"column {name!r} is empty in row {_label(keys, codes < 0)}", cure="give every row its key"
         )
-    return codes.astype(np.int64), np.asarray(uniques, dtype=object)
+    return codes.astype(np.int64), pd.Index(uniques)
 
 
 def _variants(variant: pd.Series[Any]) -> BoolArray:
@@ -309,9 +309,9 @@ def _clusters(df: pd.DataFrame, case: IntArray, n_cases: int) -> IntArray:
     return cluster
 
 
-def _numbers(pairs: pd.DataFrame, name: str) -> FloatArray:
-    """Return a column as floats, NaN where it is null; the frame's other column holds the case ids."""
-    column = pairs[name]
+def _numbers(df: pd.DataFrame, name: str) -> FloatArray:
+    """Return a column as floats, NaN where it is null."""
+    column = df[name]
     if pd.api.types.is_bool_dtype(column) or (
         pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
     ):
@@ -329,16 +329,16 @@ def _numbers(pairs: pd.DataFrame, name: str) -> FloatArray:
     try:
         result[present] = found.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise _not_a_number(pairs, name, present) from error
+        raise _not_a_number(df, name, present) from error
     return result
 
 
-def _not_a_number(pairs: pd.DataFrame, name: str, present: BoolArray) -> AnalysisTypeError:
-    row = next(int(i) for i in np.flatnonzero(present) if not _is_number(pairs[name].iloc[i]))
-    shown = repr(pairs[name].iloc[row])
+def _not_a_number(df: pd.DataFrame, name: str, present: BoolArray) -> AnalysisTypeError:
+    row = next(int(i) for i in np.flatnonzero(present) if not _is_number(df[name].iloc[i]))
+    shown = repr(df[name].iloc[row])
     shown = shown if len(shown) <= 40 else f"{shown[:39]}…"
     return AnalysisTypeError(
-        f"column {name!r} holds {shown} in row {pairs.index[row]!r} (case {pairs['case_id'].iloc[row]!r}),"
+        f"column {name!r} holds {shown} in row {df.index[row]!r} (case {df['case_id'].iloc[row]!r}),"
         " which is not a number",
         cure="convert the column, or choose a metric that is a number in every row",
     )

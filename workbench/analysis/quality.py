@@ -18,7 +18,7 @@ WARNINGS: dict[str, str] = {
     "W_FEW_CLUSTERS": "the cases come from few clusters, so the interval rests on few degrees of freedom",
     "W_SMALL_N": "fewer than 30 independent cases",
     "W_DISCORDANT": "fewer than 10 cases changed at all",
-    "W_SKEW": "the values are strongly skewed, so the t interval may miss more often than it says",
+    "W_SKEW": "the values are skewed for this number of cases, so the t interval may miss more often than it says",
     "W_CEILING": "both arms pass more than 95 % of the cases; harder cases would tell them apart better",
     "W_TIES": "more than half of the cases gave the same value in both arms",
     "W_K_UNEQUAL": "cases have unequal numbers of samples",

@@ -122,7 +122,7 @@ def miettinen_nurminen_p(x1: int, n1: int, x2: int, n2: int) -> float:
         AnalysisInputError: impossible counts.
 
     >>> round(miettinen_nurminen_p(56, 70, 48, 80), 4)
-    0.0084
+    0.0083
     """
     _check_arms(x1, n1, x2, n2, 0.5)
     total = n1 + n2

@@ -24,6 +24,7 @@ __all__ = [
     "interval_phrase",
     "label",
     "p_phrase",
+    "p_value",
     "unit_of",
     "verdict_sentences",
     "verdict_words",
@@ -186,10 +187,11 @@ def p_phrase(comparison: Comparison) -> str:
     if comparison.p_value is None:
         return ""
     name = comparison.test if comparison.test.endswith("mid-p") else f"{comparison.test} p"
-    return f"{name} {_p(comparison.p_value)}"
+    return f"{name} {p_value(comparison.p_value)}"
 
 
-def _p(p: float) -> str:
+def p_value(p: float) -> str:
+    """Return ``= 0.0004``, ``= 0.23`` or ``< 0.0001``."""
     if p < 0.0001:
         return "< 0.0001"
     return f"= {p:.4f}" if p < 0.1 else f"= {p:.2f}"

@@ -18,6 +18,7 @@ FORMATS: Final = ("text", "markdown", "json", "html", "code")
 
 _FENCE: Final = re.compile(r"---[ \t]*\n(?P<yaml>(?:.*\n)*?)---[ \t]*(?:\n|\Z)")
 _MAX_SIZE: Final = 10_000
+_MAX_DEPTH: Final = 16
 _CURE: Final = "to begin the text itself with ---, put the line user: before it"
 
 
@@ -88,14 +89,22 @@ def split_front_matter(text: str) -> tuple[Mapping[str, Any], str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without tags, anchors and aliases: plain values only, so that nothing can swell."""
+    """YAML without tags, anchors and aliases, and not deep: plain values only, so that nothing can swell."""
+
+    _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if any(getattr(event, name, None) is not None for name in ("anchor", "tag")):
             problem = "anchors (&), aliases (*) and tags (!) are not allowed"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+        if self._depth > _MAX_DEPTH:
+            problem = f"values are nested deeper than {_MAX_DEPTH} levels"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -109,7 +118,7 @@ def _load(text: str) -> dict[str, Any]:
         raise TemplateError(f"front matter, line {line}: {error.problem}", cure=_CURE) from error
     except DataError as error:
         raise TemplateError(error.message, cure=error.cure) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise TemplateError(f"the front matter does not parse: {error}", cure=_CURE) from error
     if not isinstance(values, dict):
         raise TemplateError("the front matter is no mapping of key: value lines", cure=_CURE)

@@ -37,6 +37,7 @@ _KINDS: Final = {
     str: "text", bool: "True or False", int: "a number", float: "a number",
     list: "a list", dict: "a dict", type(None): "None or NaN",
 }  # fmt: skip
+_WORD: Final = re.compile(r"\w+")
 _WORD_START: Final = re.compile(r"([-\s({\[<]+)")
 
 
@@ -172,6 +173,12 @@ def _title(meter: Meter, value: Any) -> str:
     meter.step(len(text) // 10)  # splitting by a pattern is slower than any other filter
     words = _WORD_START.split(text)
     return "".join(word[:1].upper() + word[1:].lower() for word in words if word)
+
+
+def _wordcount(meter: Meter, value: Any) -> int:
+    text = _text(meter, value)
+    meter.step(len(text) // 10)
+    return sum(1 for _ in _WORD.finditer(text))
 
 
 def _join(meter: Meter, value: Any, separator: Any = "", attribute: Any = None) -> str:
@@ -329,7 +336,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "truncate": _truncate,
     "unique": _unique,
     "upper": lambda meter, value: _text(meter, value).upper(),
-    "wordcount": lambda meter, value: len(_text(meter, value).split()),
+    "wordcount": _wordcount,
 }
 
 #: Filters whose input may be undefined, None or NaN.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LOOPS", "MAX_TEMPLATE", "MAX_TOKENS", "free_names", "parse_tree", "path_of", "target_names"]
 
 MAX_TEMPLATE: Final = 200_000
-MAX_TOKENS: Final = 4_000
+MAX_TOKENS: Final = 3_000
 MAX_LOOPS: Final = 2
 _MAX_DEPTH: Final = 40
 _MAX_BITS: Final = 1_000

@@ -159,6 +159,7 @@ class EmbeddedServer:
             with self._start_lock():
                 record = self._settle()
                 if record is None:
+                    end_leftovers(self.data)
                     return True
                 if not force and self._other_clients():
                     return False

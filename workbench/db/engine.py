@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -90,6 +90,17 @@ class Database:
         """Open a connection outside the pool, for a thread of its own."""
         with driver_errors(self.url):
             return psycopg.connect(self.url.reveal(), prepare_threshold=5 if self.pooled else None)
+
+    def small_engine(self) -> Engine:
+        """Return an engine of its own with one connection, for %%sql cells."""
+        return create_engine(
+            driver_url(self.url),
+            pool_size=1,
+            max_overflow=1,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={} if self.pooled else {"prepare_threshold": None},
+        )
 
     def close(self) -> None:
         """Close every pooled connection."""

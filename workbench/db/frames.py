@@ -232,4 +232,5 @@ def _series(values: Sequence[Any], kind: Any) -> pd.Series[Any]:
     if kind == _TIME:
         times: pd.Series[Any] = pd.Series(pd.to_datetime(list(values), utc=True)).astype(kind)
         return times
-    return pd.Series(list(values), dtype=kind)
+    column: pd.Series[Any] = pd.Series(list(values), dtype=kind)
+    return column

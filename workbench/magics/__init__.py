@@ -1,1 +1,41 @@
-"""The IPython face."""
+"""The IPython face: each magic parses its line, calls one verb, and hands the result to a view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["register", "unregister"]
+
+_NAMES = ("prompt", "ab", "wb")
+
+
+def register(shell: InteractiveShell) -> None:
+    """Add the magics, ``%config Workbench`` and, unless there is one, a ``%sql`` that loads itself."""
+    from workbench.magics.config import Workbench
+    from workbench.magics.magics import WorkbenchMagics
+    from workbench.magics.sql import add_lazy_sql
+
+    config = Workbench(parent=shell)
+    shell.configurables.append(config)
+    magics = WorkbenchMagics(shell, config)
+    shell.register_magics(magics)
+    add_lazy_sql(shell, magics.session)
+
+
+def unregister(shell: InteractiveShell) -> None:
+    """Take the magics away, close the connection that they opened."""
+    from workbench.magics.config import Workbench
+    from workbench.magics.magics import WorkbenchMagics
+    from workbench.magics.sql import remove_lazy_sql
+
+    remove_lazy_sql(shell)
+    magics = shell.magics_manager.registry.pop(WorkbenchMagics.__name__, None)
+    if isinstance(magics, WorkbenchMagics):
+        magics.session.close()
+    for kind in ("line", "cell"):
+        for name in _NAMES:
+            shell.magics_manager.magics[kind].pop(name, None)
+    shell.configurables[:] = [found for found in shell.configurables if not isinstance(found, Workbench)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ __all__ = ["Answer", "Body", "decimal", "decode", "positive"]
 
 _DONE = b"[DONE]"
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_MAX_DEPTH = 100
 _MAX_TOKENS = 2**31 - 1  # what the ledger's integer columns hold
 _CUT = {
     "length": ("reached its length limit", "raise max_tokens, or ask for less"),
@@ -279,7 +280,7 @@ class Answer:
             what = page_title(data) or excerpt(data[:2000].decode(errors="replace")) or "nothing"
             raise self._bad(f"sent no JSON but {what}") from error
         if not isinstance(value, dict):
-            raise self._bad(f"sent JSON that is no object: {excerpt(str(value))}")
+            raise self._bad(f"sent JSON that is no object but {type(value).__name__}")
         return value
 
     def _bad(self, what: str) -> ProviderError:
@@ -292,16 +293,27 @@ def decode(data: bytes) -> Any:
     """Decode JSON; NaN and infinities become None, lone surrogates stay (orjson refuses both).
 
     Raises:
-        ValueError: it is not JSON.
+        ValueError: it is not JSON, or nested deeper than 100 levels: it could not be stored.
 
     """
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(data, parse_constant=lambda _: None)
+            value = json.loads(data, parse_constant=lambda _: None)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+    if data.count(b"[") + data.count(b"{") > _MAX_DEPTH:  # it may be deep: look
+        level = [value]
+        for _ in range(_MAX_DEPTH + 1):
+            level = [child for node in level for child in _children(node)]
+        if level:
+            raise ValueError("nested too deeply")
+    return value
+
+
+def _children(node: object) -> Collection[Any]:
+    return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
 
 
 def decimal(value: object) -> Decimal | None:

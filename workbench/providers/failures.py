@@ -237,5 +237,13 @@ def _message(record: Mapping[str, Any]) -> str:
     )
     metadata = record.get("metadata")
     upstream = metadata.get("provider_name") if isinstance(metadata, dict) else None
-    text = words if isinstance(words, str) else orjson.dumps(words, default=str).decode()
-    return excerpt(text) + (f" (from {excerpt(str(upstream))})" if upstream else "")
+    return excerpt(words if isinstance(words, str) else _as_json(words)) + (
+        f" (from {excerpt(str(upstream))})" if upstream else ""
+    )
+
+
+def _as_json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # nested too deeply, numbers beyond 64 bits, lone surrogates
+        return "an error that cannot be shown"

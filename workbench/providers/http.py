@@ -23,7 +23,6 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
-import workbench
 from workbench.core.chat import Attempt
 from workbench.errors import (
     BadResponseError,
@@ -152,7 +151,7 @@ class Http:
         self._retry = retry
         self._headers = {
             "Content-Type": "application/json",
-            "User-Agent": f"prompt-workbench/{workbench.__version__}",
+            "User-Agent": "prompt-workbench",
             **(headers or {}),
             **_authorization(peer, key),
         }

@@ -21,7 +21,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO
 
-import workbench
+import psutil
+
 from workbench.core.chat import ChatRequest, ChatResponse, ModelInfo
 from workbench.errors import ConfigError, ProviderError, ProviderUnavailableError
 from workbench.providers.base import OnText, Provider, Retry
@@ -60,7 +61,7 @@ class LocalProvider:
 
     def __init__(self, home: Path, *, retry: Retry | None = None) -> None:
         self._home = home
-        self._retry = retry or Retry()
+        self._retry = retry or Retry(tries=2)  # a child that is gone will not come back by asking again
         self._children: dict[str, asyncio.Task[_Child]] = {}
         self._places = asyncio.Semaphore(self.concurrency)
 
@@ -79,7 +80,7 @@ class LocalProvider:
                 response = await child.client.chat(request, on_text=on_text)
             except ProviderError as error:
                 error.response = error.response and _free(error.response)
-                if child.process.poll() is not None and isinstance(error, ProviderUnavailableError):
+                if isinstance(error, ProviderUnavailableError) and not child.alive():
                     error.message = f"the server of local/{request.model} ended: {child.last_words()}"
                     error.cure = f"its log is {child.log}; the next call starts it again"
                 raise
@@ -110,10 +111,16 @@ class LocalProvider:
     async def _child(self, model: str) -> _Child:
         """Return the model's running server; a start survives the call that asked for it."""
         task = self._children.get(model)
-        if task is None or (task.done() and not _alive(task)):
-            task = asyncio.create_task(asyncio.to_thread(_start, model, self._home, self._retry))
+        if task is None or (task.done() and not _runs(task)):
+            task = asyncio.create_task(self._launch(model, task))
             self._children[model] = task
         return await asyncio.shield(task)
+
+    async def _launch(self, model: str, before: asyncio.Task[_Child] | None) -> _Child:
+        if before is not None and not before.cancelled() and before.exception() is None:
+            await before.result().client.aclose()
+            await asyncio.to_thread(before.result().end)
+        return await asyncio.to_thread(_start, model, self._home, self._retry)
 
 
 def create(settings: Settings, *, name: str, key: Secret | None = None) -> Provider:
@@ -130,6 +137,15 @@ class _Child:
     client: OpenAICompatible
     log: Path
 
+    def alive(self) -> bool:
+        """Whether it still runs: a killed process stays unreaped until its last thread is gone."""
+        if self.process.poll() is not None:
+            return False
+        try:
+            return psutil.Process(self.process.pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+        except psutil.NoSuchProcess:
+            return False
+
     def last_words(self) -> str:
         return _last_words(self.log) or f"exit code {self.process.poll()}"
 
@@ -138,9 +154,8 @@ class _Child:
         _end(self.process)
 
 
-def _alive(task: asyncio.Task[_Child]) -> bool:
-    # poll() also reaps a zombie, which other ways of looking take for a running process
-    return not task.cancelled() and task.exception() is None and task.result().process.poll() is None
+def _runs(task: asyncio.Task[_Child]) -> bool:
+    return not task.cancelled() and task.exception() is None and task.result().alive()
 
 
 def _start(model: str, home: Path, retry: Retry) -> _Child:
@@ -210,7 +225,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _environment() -> dict[str, str]:
     """Return what the child needs of our environment, and no keys; it finds this very package."""
     values = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    package = str(Path(workbench.__file__).parents[1])
+    package = str(Path(__file__).parents[2])
     values["PYTHONPATH"] = os.pathsep.join(filter(None, [package, values.get("PYTHONPATH")]))
     return values
 

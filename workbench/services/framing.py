@@ -11,7 +11,7 @@ from workbench.db import frames
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.services.experiments import Experiment
+    from workbench.services.experiment import Experiment
     from workbench.services.workbench import Workbench
 
 __all__ = ["Frames"]

@@ -72,6 +72,8 @@ class Models:
 
         """
         wanted = explicit or (version.settings.get("model") if version else None) or self._wb.default_model
+        if isinstance(wanted, list | tuple):
+            wanted = wanted[0]
         if not wanted:
             available = self.registry.available()
             if len(available) != 1:

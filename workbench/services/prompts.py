@@ -81,7 +81,7 @@ class Prompts:
             system_prompt=body.system,
             variables=_variables(body),
             settings={**front, **(settings or {})},
-            tags=tuple(dict.fromkeys([*tags, *body.front_matter.get("tags", ())])),
+            tags=tuple(dict.fromkeys([*tags, *_texts(body.front_matter.get("tags", ()))])),
             note=note or str(body.front_matter.get("note", "")),
         )
         if not title:
@@ -186,13 +186,19 @@ def settings_of(body: PromptBody) -> dict[str, Any]:
     """Return what front matter says about model and options: it is part of the content."""
     front = dict(body.front_matter)
     options = dict(front.get("options") or {})
-    options |= {name: front[name] for name in ("temperature", "max_tokens", "seed") if name in front}
+    options |= {
+        name: front[name] for name in ("temperature", "top_p", "max_tokens", "seed", "stop") if name in front
+    }
     return options | ({"model": front["model"]} if "model" in front else {})
 
 
 def _variables(body: PromptBody) -> list[dict[str, Any]]:
     required = set(body.required)
     return [{"name": name, "type": "any", "required": name in required} for name in body.variables]
+
+
+def _texts(value: str | Sequence[str]) -> Sequence[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _cure(name: str, known: Sequence[str], what: str) -> str:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.core.keys import find_key
 from workbench.errors import ParameterError, UnknownReferenceError, did_you_mean
 
 __all__ = ["Parameter", "check_parameters", "read_parameters"]
@@ -42,8 +43,7 @@ _SECRET_NAME = re.compile(
     r"(?:^|_)(?:api_?key|secret(?:_?key)?|access_?key|private_?key|password|passwd|passphrase|token|dsn|credentials?)$",
     re.IGNORECASE,
 )
-#: A provider's key, or a URL with a password in it.
-_SECRET_VALUE = re.compile(r"\bsk-(?:or-v1-|proj-|ant-)?[A-Za-z0-9_-]{20,}|://[^/\s:@]*:[^/\s@]+@")
+_URL_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,8 @@ def _checked(declared: Mapping[str, Parameter], name: object, value: object) -> 
             cure=did_you_mean(name, declared) or "declare it in the notebook's cell tagged 'parameters'",
         )
     plain = _as_json(name, value)
-    if _SECRET_VALUE.search(json.dumps(plain)):
+    text = json.dumps(plain)
+    if find_key(text) or _URL_WITH_PASSWORD.search(text):
         raise _secret(f"the value of {name!r} looks like a secret")
     return _convert(name, plain, declared[name].type, from_text=True)
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.display import Rich
 from workbench.db.queries import reports as queries
 from workbench.resources import notebooks_dir
-from workbench.services.reporting import ExecutionOutcome, check_parameters, execute, export_html, find_notebook, read_parameters
+from workbench.services.reporting import (
+    ExecutionOutcome,
+    check_parameters,
+    execute,
+    export_html,
+    find_notebook,
+    read_parameters,
+)
 
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
@@ -70,11 +77,15 @@ class Reports:
         stem = f"{path.stem}-{_slug(values)}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}"
         with self._wb.database.session() as session:
             row = queries.insert(session, self._wb.scope, name=path.stem, parameters=values)
-        outcome = execute(path, folder / f"{stem}.ipynb", values, cwd=Path.cwd(), timeout=timeout, progress=progress)
+        outcome = execute(
+            path, folder / f"{stem}.ipynb", values, cwd=Path.cwd(), timeout=timeout, progress=progress
+        )
         html = folder / f"{stem}.html"
         export_html(outcome.path, html, title=path.stem.replace("_", " "), clean=clean)
         self._record(row.id, outcome, html)
-        report = Report(name=path.stem, status=outcome.status, notebook=outcome.path, html=html, seconds=outcome.seconds)
+        report = Report(
+            name=path.stem, status=outcome.status, notebook=outcome.path, html=html, seconds=outcome.seconds
+        )
         self._wb.last = report
         outcome.raise_if_failed()
         return report
@@ -84,14 +95,26 @@ class Reports:
         with self._wb.database.session() as session:
             rows = queries.newest(session, self._wb.project_id)
         return [
-            {"id": str(row.id), "name": row.name, "status": row.status, "created_at": row.created_at, "html": row.html_path, "error": row.error}
+            {
+                "id": str(row.id),
+                "name": row.name,
+                "status": row.status,
+                "created_at": row.created_at,
+                "html": row.html_path,
+                "error": row.error,
+            }
             for row in rows
         ]
 
     def _record(self, report_id: Any, outcome: ExecutionOutcome, html: Path) -> None:
         with self._wb.database.session() as session:
             queries.end(
-                session, report_id, status=outcome.status, notebook_path=str(outcome.path), html_path=str(html), error=outcome.error
+                session,
+                report_id,
+                status=outcome.status,
+                notebook_path=str(outcome.path),
+                html_path=str(html),
+                error=outcome.error,
             )
 
 

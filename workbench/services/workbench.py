@@ -43,6 +43,7 @@ class Workbench:
         project: the name of the project in use.
         last: the last result of any verb.
         default_model: answers where nothing else names a model.
+        confirm_over: USD that a plan may cost before it asks.
         reporter: makes what shows the progress of long work.
 
     """
@@ -53,6 +54,7 @@ class Workbench:
         self.bridge = Bridge()
         self.last: Any = None
         self.default_model = settings.model
+        self.confirm_over = settings.confirm_over
         self.reporter: Callable[[], Reporter] = TextReporter
         self.prompts = Prompts(self)
         self.datasets = Datasets(self)
@@ -189,8 +191,9 @@ class Workbench:
     def evaluate(self, run: Run, scorers: Sequence[Any]) -> Run:
         """Score the answers of a run; a scorer's earlier scores are replaced."""
         self.evaluating.score(run.id, scorers)
-        self.last = self.running.get(run.id)
-        return self.last
+        scored = self.running.get(run.id)
+        self.last = scored
+        return scored
 
     def close(self) -> None:
         """Write what is waiting, end local servers and connections."""

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
@@ -21,6 +21,8 @@ from workbench.analysis import (
 from workbench.analysis.unpaired_binary import fisher_exact, miettinen_nurminen_p
 from workbench.errors import AnalysisInputError
 
+BRIEF = settings(max_examples=25, deadline=None)
+
 counts = st.integers(0, 60)
 
 
@@ -36,6 +38,7 @@ def arms(draw):
     return draw(st.integers(0, n1)), n1, draw(st.integers(0, n2)), n2
 
 
+@BRIEF
 @given(counts, counts)
 def test_mcnemar_agrees_with_statsmodels(b, c):
     cells = [[3, c], [b, 5]]
@@ -45,6 +48,7 @@ def test_mcnemar_agrees_with_statsmodels(b, c):
         assert mcnemar(b, c, method="asymptotic") == pytest.approx(chi2)
 
 
+@BRIEF
 @given(counts, counts)
 def test_mid_p_takes_half_of_the_observed_probability_and_ignores_the_labels(b, c):
     k, m = min(b, c), b + c
@@ -58,6 +62,7 @@ def test_p_is_never_zero_however_large_the_table():
         assert 0 < mcnemar(5000, 0, method=method) < 1e-300
 
 
+@BRIEF
 @given(paired_tables(), st.sampled_from([0.01, 0.05, 0.1]))
 def test_tango_ends_are_where_the_score_statistic_equals_z(table, alpha):
     b, c, n = table
@@ -83,6 +88,7 @@ def test_tango_ends_are_where_the_score_statistic_equals_z(table, alpha):
         assert score(high) == pytest.approx(-z, abs=2e-3)
 
 
+@BRIEF
 @given(paired_tables())
 def test_paired_intervals_turn_round_with_the_arms(table):
     b, c, n = table
@@ -91,6 +97,7 @@ def test_paired_intervals_turn_round_with_the_arms(table):
         assert interval(c, b, n) == pytest.approx((-high, -low), abs=1e-12)
 
 
+@BRIEF
 @given(paired_tables())
 def test_a_small_mid_p_never_meets_a_tango_interval_that_holds_zero(table):
     b, c, n = table
@@ -109,12 +116,14 @@ def test_tango_reaches_the_ends_when_every_case_changes():
     assert tango_interval(0, 9, 9)[0] == -1.0
 
 
+@BRIEF
 @given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_agrees_with_statsmodels(arm):
     expected = proportion_confint(*arm, method="wilson")
     assert wilson_interval(*arm) == pytest.approx(expected, abs=1e-12)
 
 
+@BRIEF
 @given(arms())
 def test_newcombe_agrees_with_statsmodels(both):
     expected = confint_proportions_2indep(*both, method="newcomb", compare="diff")
@@ -144,6 +153,7 @@ def test_miettinen_nurminen_ends_solve_the_score_equation(both):
             assert _likelihood_score(end, *both) == pytest.approx(sign * z, abs=1e-3)
 
 
+@BRIEF
 @given(arms())
 def test_miettinen_nurminen_interval_and_p_always_agree(both):
     x1, n1, x2, n2 = both
@@ -153,6 +163,7 @@ def test_miettinen_nurminen_interval_and_p_always_agree(both):
     assert miettinen_nurminen_interval(x2, n2, x1, n1) == pytest.approx((-high, -low), abs=1e-9)
 
 
+@BRIEF
 @given(arms())
 def test_fisher_agrees_with_scipy(both):
     x1, n1, x2, n2 = both

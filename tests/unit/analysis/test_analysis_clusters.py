@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.analysis import cluster_mean, welch_t
 from workbench.analysis.clusters import cluster_difference
 from workbench.errors import AnalysisInputError
+
+BRIEF = settings(max_examples=25, deadline=None)
 
 
 def _by_matrices(y, x, cluster, coefficient):
@@ -37,6 +39,7 @@ def clustered(draw):
     return y, cluster
 
 
+@BRIEF
 @given(clustered())
 def test_cluster_mean_is_cr2_by_matrices(data):
     y, cluster = data
@@ -44,6 +47,7 @@ def test_cluster_mean_is_cr2_by_matrices(data):
     assert cluster_mean(y, cluster) == pytest.approx(expected, abs=1e-9)
 
 
+@BRIEF
 @given(clustered(), st.randoms(use_true_random=False))
 def test_cluster_difference_is_cr2_of_a_regression_on_the_variant(data, order):
     y, cluster = data

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -14,11 +14,14 @@ from workbench.analysis import paired_t, sign_flip_test, welch_t
 from workbench.analysis.means import skewness
 from workbench.errors import AnalysisInputError
 
+BRIEF = settings(max_examples=25, deadline=None)
+
 samples = arrays(np.float64, st.integers(3, 40), elements=st.integers(-50, 50).map(lambda i: i / 4)).filter(
     lambda x: np.ptp(x) > 0
 )
 
 
+@BRIEF
 @given(samples)
 def test_paired_t_agrees_with_statsmodels(d):
     oracle = DescrStatsW(d)
@@ -29,6 +32,7 @@ def test_paired_t_agrees_with_statsmodels(d):
     assert (result.low, result.high) == pytest.approx(oracle.tconfint_mean())
 
 
+@BRIEF
 @given(samples, samples)
 def test_welch_t_agrees_with_statsmodels(a, b):
     oracle = CompareMeans(DescrStatsW(b), DescrStatsW(a))
@@ -39,6 +43,7 @@ def test_welch_t_agrees_with_statsmodels(a, b):
     assert (result.low, result.high) == pytest.approx(oracle.tconfint_diff(usevar="unequal"))
 
 
+@BRIEF
 @given(arrays(np.float64, st.integers(1, 9), elements=st.integers(-9, 9)))
 def test_exact_sign_flip_agrees_with_scipy_however_many_ties(d):
     for alternative in ("two-sided", "greater", "less"):
@@ -76,6 +81,7 @@ def test_sign_flip_leaves_the_global_generators_alone():
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
 
 
+@BRIEF
 @given(samples)
 def test_skewness_is_the_biased_one(x):
     assert skewness(x) == pytest.approx(stats.skew(x, bias=True), abs=1e-9)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -19,7 +19,10 @@ from workbench.analysis import (
 from workbench.analysis.power import detectable, detectable_binary
 from workbench.errors import AnalysisInputError
 
+BRIEF = settings(max_examples=25, deadline=None)
 
+
+@BRIEF
 @given(st.floats(0.02, 0.9), st.integers(20, 100_000))
 def test_the_detectable_difference_of_rates_needs_just_the_cases_at_hand(discordant, n):
     delta = detectable_binary(discordant, n)
@@ -29,6 +32,7 @@ def test_the_detectable_difference_of_rates_needs_just_the_cases_at_hand(discord
         assert 0 <= required_pairs_binary(discordant, delta) - n <= 1
 
 
+@BRIEF
 @given(st.floats(0.01, 10), st.integers(10, 10_000))
 def test_the_detectable_difference_of_means_needs_just_the_cases_at_hand(variance, n):
     assert abs(required_pairs(variance, 0, 0, detectable((variance / n) ** 0.5)) - n) <= 1
@@ -58,12 +62,14 @@ def test_power_refuses_impossible_arguments(change):
         required_pairs(**arguments)
 
 
+@settings(max_examples=10, deadline=None)  # the oracle collects garbage at every call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusted_p_values_agree_with_statsmodels(p):
     assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
     assert benjamini_hochberg(p) == pytest.approx(multipletests(p, method="fdr_bh")[1])
 
 
+@BRIEF
 @given(st.lists(st.integers(1, 5000), min_size=2, max_size=4))
 def test_sample_ratio_mismatch_is_the_chi_squared_test(counts):
     assert sample_ratio_mismatch(counts) == pytest.approx(stats.chisquare(counts).pvalue, abs=1e-12)

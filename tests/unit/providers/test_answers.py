@@ -134,11 +134,12 @@ def test_a_whole_answer_without_a_finish_reason_is_accepted():
     [
         (b"", "nothing"),
         (b"{", "{"),
-        (b"[1]", "no object"),
-        (b"null", "no object"),
+        (b"[1]", "no object but list"),
+        (b"null", "no object but NoneType"),
         (b"<!doctype html><html><title>Sign  in &amp; go</title>", "a web page titled 'Sign in & go'"),
         (b"\xff\xfe", "no JSON"),
         (b"[" * 100_000, "no JSON"),
+        (b'{"a":' * 150 + b"1" + b"}" * 150, "no JSON"),
     ],
 )
 def test_what_is_no_json_object_is_a_bad_response(body, words):
@@ -294,3 +295,10 @@ def test_amounts_are_read_exactly():
     assert decimal("0.0000000375") == Decimal("0.0000000375")
     assert decimal(0) == 0
     assert decode(b'{"a": NaN, "b": "\\ud800"}') == {"a": None, "b": "\ud800"}
+
+
+def test_depth_is_told_from_length():
+    assert decode(b"[" + b"[1],[2]," * 1000 + b"0]")[-1] == 0
+    assert decode(b"[" * 100 + b"]" * 100)
+    with pytest.raises(ValueError, match="deeply"):
+        decode(b"[" * 500 + b"]" * 500)

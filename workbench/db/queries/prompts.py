@@ -54,12 +54,13 @@ class Draft:
 def save(session: Session, scope: Scope, draft: Draft) -> PromptVersion:
     """Store a draft, unless the family has it already, and move ``latest`` to it.
 
-    A version number is taken by the unique constraint; a concurrent save of the same family fails with a
-    unique violation and is repeated by the caller.
+    Saves of one family wait for each other on its first row; two first saves collide on the unique constraint,
+    and the loser is repeated by the caller.
     """
     root = family(session, scope.project_id, draft.title)
     same = None
     if root is not None:
+        session.execute(select(Prompt.id).where(Prompt.id == root).with_for_update())  # saves of a family take turns
         same = session.scalars(
             select(Prompt).where(Prompt.root_id == root, Prompt.content_hash == draft.hash)
         ).one_or_none()
@@ -85,7 +86,7 @@ def versions(session: Session, root_id: uuid.UUID, *, version: int | None = None
     query = select(Prompt).where(Prompt.root_id == root_id).order_by(Prompt.version.desc())
     if version is not None:
         query = query.where(Prompt.version == version)
-    names = {prompt: tuple(found) for prompt, found in session.execute(_label_names(root_id)).tuples()}
+    names = {prompt: tuple(found) for prompt, found in session.execute(_label_names(root_id))}
     return [_version(row, names.get(row.id, ())) for row in session.scalars(query)]
 
 

@@ -25,7 +25,7 @@ __all__ = [
     "counts",
     "end",
     "get",
-    "now",
+    "newest_running",
     "priors",
     "settled",
     "start",
@@ -83,11 +83,6 @@ class Prior:
     tokens_prompt: int | None
     tokens_completion: int | None
     tokens_total: int | None
-
-
-def now(session: Session) -> dt.datetime:
-    """Return the database's clock."""
-    return session.execute(text("SELECT clock_timestamp()")).scalar_one()  # type: ignore[no-any-return]
 
 
 def start(
@@ -169,6 +164,18 @@ def end(session: Session, run_id: uuid.UUID, status: str) -> None:
 def get(session: Session, run_id: uuid.UUID) -> Run | None:
     """Return a run's row, or None."""
     return session.get(Run, run_id)
+
+
+def newest_running(session: Session, project_id: uuid.UUID) -> Counts | None:
+    """Return the counts of the project's newest run that is still going on, or None."""
+    query = (
+        select(Run.id)
+        .where(Run.project_id == project_id, Run.status == "running")
+        .order_by(Run.run_at.desc())
+        .limit(1)
+    )
+    run_id = session.scalars(query).first()
+    return counts(session, run_id) if run_id is not None else None
 
 
 def settled(

@@ -1,0 +1,59 @@
+# Everything runs in .venv; a target installs what it needs when pyproject.toml has changed.
+#   make PYTHON=/path/to/python3.12 …   chooses the Python that .venv is made with
+#   make test ARGS="-k ledger -x"       hands arguments to pytest
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+MODEL ?=
+ARGS ?=
+BIN := .venv/bin
+MARKED := postgres16 or browser or model or slow
+
+.PHONY: help demo lab test test-marked test-all check format wheel clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.local ## From nothing to an A/B verdict with a small local model (MODEL=… for another)
+	@$(BIN)/workbench demo $(if $(MODEL),--model '$(MODEL)')
+
+lab: .venv/.local ## Open JupyterLab with the tutorial
+	@$(BIN)/workbench lab
+
+test: .venv/.dev ## Run the fast tests (no browser, no model, no second PostgreSQL)
+	@$(BIN)/python -m pytest -n 2 -m 'not ($(MARKED))' $(ARGS)
+
+test-marked: .venv/.dev ## Run only what `make test` leaves out
+	@$(BIN)/python -m pytest -m '$(MARKED)' $(ARGS)
+
+test-all: test test-marked ## Run every test
+
+check: .venv/.dev ## Lint, formatting, types, import rules, tidy files
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python .ci/hygiene.py
+
+format: .venv/.dev ## Format the code and mend what can be mended
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+wheel: .venv/.dev ## Build the wheel into dist/
+	@$(BIN)/python -m build --wheel --outdir dist
+
+clean: ## Remove .venv, caches and builds (never your data)
+	@rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@.ci/venv '$(PYTHON)'
+
+.venv/.local: pyproject.toml | .venv/bin/python
+	@.ci/install local
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	@.ci/install dev

@@ -1,0 +1,126 @@
+"""Real servers for every test: one embedded PostgreSQL a session, one cloned database a test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from workbench.db import bootstrap
+from workbench.db.connect import embedded_admin_url
+from workbench.db.embedded import EmbeddedServer
+from workbench.secret import Secret
+from workbench.services.workbench import Workbench, connect
+from workbench.settings import Settings
+
+_TEMPLATE = "template_workbench"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A prepared server: an administrator's URL, and two people."""
+
+    admin: Secret
+    people: dict[str, Secret]
+
+    def admin_url(self, database: str) -> Secret:
+        return _with_database(self.admin, database)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the developer's own database, keys or models."""
+    for name in list(os.environ):
+        if name.startswith(("WORKBENCH_", "PG")) or name in {"DATABASE_URL", "OPENROUTER_API_KEY"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """An embedded server of this session's own."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("server"))
+    server.ensure()
+    yield server
+    server.stop(force=True)
+
+
+@pytest.fixture(scope="session")
+def server(embedded: EmbeddedServer) -> Server:
+    """The session's server with a prepared template database and the people ann and bob."""
+    return prepared(embedded_admin_url(embedded, _TEMPLATE))
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """The name of a fresh clone of the template."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server.admin_url("postgres").reveal(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(_TEMPLATE))
+        )
+        for url in server.people.values():
+            login = urlsplit(url.reveal()).username or ""
+            connection.execute(
+                sql.SQL("ALTER ROLE {} IN DATABASE {} SET search_path = wb, public").format(
+                    sql.Identifier(login), sql.Identifier(name)
+                )
+            )
+        connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO wb_user").format(sql.Identifier(name)))
+    yield name
+    with psycopg.connect(server.admin_url("postgres").reveal(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def admin_url(server: Server, database: str) -> Secret:
+    """The administrator's URL of the test's database."""
+    return server.admin_url(database)
+
+
+@pytest.fixture
+def ann_url(server: Server, database: str) -> Secret:
+    """Ann's URL of the test's database."""
+    return _with_database(server.people["ann"], database)
+
+
+@pytest.fixture
+def bob_url(server: Server, database: str) -> Secret:
+    """Bob's URL of the test's database."""
+    return _with_database(server.people["bob"], database)
+
+
+@pytest.fixture
+def wb(ann_url: Secret, tmp_path: Path) -> Iterator[Workbench]:
+    """Ann's workbench on a fresh database, with the shipped fake model as its default."""
+    with connect(ann_url.reveal(), settings=Settings(home=tmp_path / "home", model="fake/echo")) as workbench:
+        yield workbench
+
+
+@pytest.fixture
+def bobs_wb(bob_url: Secret, tmp_path: Path) -> Iterator[Workbench]:
+    """Bob's workbench on the same database."""
+    with connect(bob_url.reveal(), settings=Settings(home=tmp_path / "bob", model="fake/echo")) as workbench:
+        yield workbench
+
+
+def prepared(admin: Secret) -> Server:
+    """Create and prepare the database that the URL names, with the people ann and bob."""
+    name = urlsplit(admin.reveal()).path.strip("/")
+    bootstrap.create_database(_with_database(admin, "postgres"), name)
+    bootstrap.prepare(admin)
+    people = {
+        person: bootstrap.register_person(admin, email=f"{person}@example.org", username=person) for person in ("ann", "bob")
+    }
+    return Server(admin, people)
+
+
+def _with_database(url: Secret, name: str) -> Secret:
+    return Secret(urlunsplit(urlsplit(url.reveal())._replace(path=f"/{name}")))

@@ -1,0 +1,89 @@
+"""What a cell shows while it works: one output that is replaced by the result."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from IPython.core.getipython import get_ipython
+from IPython.display import clear_output, display
+
+from workbench.services.progress import Progress
+from workbench.views.prompts import streaming
+from workbench.views.runs import progress_line
+
+__all__ = ["CellReporter", "Stream", "in_notebook", "say"]
+
+#: A cell is redrawn at most this often, in seconds.
+_EVERY = 0.1
+
+
+def in_notebook() -> bool:
+    """Whether outputs can be replaced: a kernel, not a terminal."""
+    shell = get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def say(line: str) -> None:
+    """Tell a line about what takes long."""
+    sys.stderr.write(f"{line} …\n")
+    sys.stderr.flush()
+
+
+class Stream:
+    """The answer while it arrives. ``heard`` is called by the loop's thread, ``draw`` by the person's."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._drawn = 0
+        self._last = 0.0
+        self._lock = threading.Lock()
+        self._handle = display(streaming(""), raw=True, display_id=True) if in_notebook() else None
+
+    def heard(self, piece: str) -> None:
+        """Keep a piece of text."""
+        with self._lock:
+            self._pieces.append(piece)
+
+    def draw(self) -> None:
+        """Redraw if there is news, at most ten times a second."""
+        if self._handle is None or len(self._pieces) == self._drawn or time.monotonic() - self._last < _EVERY:
+            return
+        with self._lock:
+            self._drawn, text = len(self._pieces), "".join(self._pieces)
+        self._last = time.monotonic()
+        self._handle.update(streaming(text), raw=True)
+
+    def close(self) -> None:
+        """Make room for the result, which replaces what was streamed without a flicker."""
+        if self._handle is not None:
+            clear_output(wait=True)
+
+
+class CellReporter:
+    """A run's progress as one line of the cell; in a terminal one line that redraws itself."""
+
+    def __init__(self) -> None:
+        self._handle = None
+        self._last = 0.0
+
+    def update(self, progress: Progress) -> None:
+        """Redraw, at most five times a second."""
+        if time.monotonic() - self._last < 2 * _EVERY:
+            return
+        self._last = time.monotonic()
+        bundle = progress_line(progress.line(), progress.settled, progress.total)
+        if not in_notebook():
+            sys.stderr.write("\r" + progress.line())
+        elif self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+    def close(self, progress: Progress) -> None:
+        """Show the last state."""
+        self._last = 0.0
+        self.update(progress)
+        if not in_notebook():
+            sys.stderr.write("\n")

@@ -1,0 +1,176 @@
+"""From a parsed line to what the services are asked: the notebook's variables are looked up here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import OptionError, UndefinedVariableError, UnknownReferenceError, did_you_mean
+from workbench.magics.grammar import AbLine, PromptLine
+from workbench.magics.options import Variable
+from workbench.services.cells import Cell
+
+if TYPE_CHECKING:
+    from workbench.magics.display import Stream
+    from workbench.services.workbench import Workbench
+
+__all__ = ["cell_of", "test_of", "wb_of"]
+
+Scope = Mapping[str, Any]
+
+#: Options that the grammar knows and this version does not do yet.
+_LATER = {"judges": "--judge", "includes": "-w/--with", "schema": "--schema", "background": "--bg"}
+
+
+def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream | None) -> Cell:
+    """Return what a ``%prompt`` line, with or without a text below, asks for."""
+    for field, option in _LATER.items():
+        if getattr(parsed, field):
+            raise OptionError(f"{option} is not there yet in this version", cure="leave it out")
+    return Cell(
+        ref=parsed.refs[0] if parsed.refs else None,
+        text=_text(parsed, text),
+        system=parsed.system,
+        save_as=parsed.save_as,
+        label=parsed.label,
+        tags=parsed.tags,
+        note=parsed.note or "",
+        execute=not parsed.no_execute,
+        look_up=scope.__getitem__,
+        parameters={name: _value(name, value, scope) for name, value in parsed.parameters.items()},
+        models=parsed.models,
+        options=_options(parsed),
+        data=None if parsed.data is None else _data(parsed.data, scope),
+        samples=parsed.samples or 1,
+        concurrency=parsed.concurrency,
+        scorers=parsed.checks,
+        budget=parsed.budget,
+        cache="off" if parsed.no_cache else "deterministic",
+        resume=not parsed.fresh,
+        retry_errors=parsed.retry_errors,
+        versus=parsed.vs,
+        dry_run=parsed.dry_run,
+        confirmed=parsed.yes,
+        progress=not parsed.quiet,
+        on_text=stream.heard if stream else None,
+        on_tick=stream.draw if stream else None,
+    )
+
+
+def test_of(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
+    """Do what an ``%ab`` line asks for."""
+    verbs: dict[str, Callable[[], Any]] = {
+        "list": workbench.ab.list,
+        "show": lambda: workbench.ab.get(parsed.test or ""),
+        "stop": lambda: workbench.ab.get(parsed.test or "").stop(),
+        "plan": lambda: _test(workbench, parsed, scope).plan(),
+        "run": lambda: _run(workbench, parsed, scope),
+    }
+    if parsed.verb not in verbs:
+        raise OptionError(
+            f"%ab {parsed.verb} is not there yet in this version", cure=f"use {', '.join(verbs)}"
+        )
+    return verbs[parsed.verb]()
+
+
+def wb_of(workbench: Workbench, line: str) -> Any:
+    """Do what a ``%wb`` line asks for."""
+    verb, *words = shlex.split(line) or [""]
+    if not verb:
+        return workbench
+    if verb == "use" and len(words) == 1:
+        return workbench.use(words[0])
+    if verb == "last" and not words:
+        return workbench.last
+    hint = did_you_mean(verb, ["use", "last"])
+    raise OptionError(
+        f"%wb {line}: unknown; {hint}".rstrip("; "), cure="write %wb, %wb use PROJECT, or %wb last"
+    )
+
+
+def _run(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
+    test = _test(workbench, parsed, scope)
+    test.run(budget=parsed.budget, progress=not parsed.quiet)
+    return test.analyze()
+
+
+def _test(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
+    if parsed.test is not None:
+        return workbench.ab.get(parsed.test)
+    if len(parsed.refs) != 2:
+        raise OptionError(
+            f"a test has two arms, not {len(parsed.refs)}", cure="write %ab run tone@1 tone@2 -d reviews"
+        )
+    if parsed.data is None:
+        raise OptionError("a test needs cases", cure="add -d NAME of a DataFrame or dataset")
+    design = {
+        name: value
+        for name, value in {
+            "metric": parsed.metric or ("pass" if parsed.checks else "latency"),
+            "mde": parsed.mde,
+            "margin": parsed.margin,
+            "alpha": parsed.alpha,
+            "power": parsed.power,
+            "design": parsed.design,
+            "samples": parsed.samples,
+            "model": parsed.models[0] if parsed.models else None,
+        }.items()
+        if value is not None
+    }
+    a, b = map(str, parsed.refs)
+    return workbench.ab.ask(a, b, data=_data(parsed.data, scope), name=parsed.name, scorers=parsed.checks, **design)
+
+
+def _text(parsed: PromptLine, text: str | None) -> str | None:
+    if parsed.source is None:
+        return text
+    if text is not None:
+        raise OptionError("--from FILE and a text below the line are both there", cure="keep one of them")
+    path = Path(parsed.source).expanduser()
+    if not path.is_file():
+        raise OptionError(f"there is no file {parsed.source}", cure="give a path that this kernel can read")
+    return path.read_text(encoding="utf-8")
+
+
+def _options(parsed: PromptLine) -> dict[str, Any]:
+    named = {
+        "temperature": parsed.temperature,
+        "max_tokens": parsed.max_tokens,
+        "seed": parsed.seed,
+        "format": parsed.format,
+    }
+    return {**parsed.options, **{name: value for name, value in named.items() if value is not None}}
+
+
+def _value(name: str, value: Any, scope: Scope) -> Any:
+    if not isinstance(value, Variable):
+        return value
+    if value.name not in scope:
+        hint = did_you_mean(value.name, [key for key in scope if not key.startswith("_")])
+        raise UndefinedVariableError(
+            f"-p {name}=@{value.name}: there is no variable {value.name!r}; {hint}".rstrip("; "),
+            cure="define it first",
+        )
+    return scope[value.name]
+
+
+def _data(name: str, scope: Scope) -> Any:
+    """A DataFrame variable, then a jupysql snippet, then a dataset; ``@NAME`` a dataset only."""
+    if name.startswith("@"):
+        return name[1:]
+    found = scope.get(name)
+    if found is None:
+        return name
+    if not (
+        hasattr(found, "columns")
+        or hasattr(found, "DataFrame")
+        or isinstance(found, list | tuple)
+        or hasattr(found, "n_cases")
+    ):
+        raise UnknownReferenceError(
+            f"-d {name}: the variable {name!r} is a {type(found).__name__}, not a DataFrame",
+            cure=f"write -d @{name} for the dataset of that name",
+        )
+    return found

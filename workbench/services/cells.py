@@ -1,0 +1,202 @@
+"""What one cell asks for: save a text, then answer it once, or over a table, or against another version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from workbench.analysis import Comparison
+from workbench.core.body import PromptBody, parse_body
+from workbench.core.keys import find_key
+from workbench.core.refs import Ref
+from workbench.core.versions import PromptResult, PromptVersion, format_cost
+from workbench.errors import ConfirmationNeededError, InputError, OptionError
+from workbench.services.planning import Plan
+from workbench.services.runs import Run
+
+if TYPE_CHECKING:
+    from workbench.services.workbench import Workbench
+
+__all__ = ["Cell", "CellResult", "perform"]
+
+CellResult = PromptResult | Run | Plan | PromptVersion | Comparison
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """A cell, parsed but not looked up.
+
+    Attributes:
+        ref: the prompt's title, or a reference where there is no text.
+        text: the template; None to call a saved version.
+        look_up: finds a variable's value in the notebook; raises KeyError.
+        parameters: values given on the line; they win.
+        data: rows to answer, or None for a single call.
+
+    """
+
+    ref: Ref | None = None
+    text: str | None = None
+    system: str | None = None
+    save_as: str | None = None
+    label: str | None = None
+    tags: Sequence[str] = ()
+    note: str = ""
+    execute: bool = True
+    look_up: Callable[[str], Any] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    models: Sequence[str] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    data: Any = None
+    samples: int = 1
+    concurrency: int | None = None
+    scorers: Sequence[str] = ()
+    budget: float | None = None
+    cache: str = "deterministic"
+    resume: bool = True
+    retry_errors: bool = False
+    versus: str | None = None
+    dry_run: bool = False
+    confirmed: bool = False
+    progress: bool = True
+    on_text: Callable[[str], None] | None = None
+    on_tick: Callable[[], None] | None = None
+
+
+def perform(workbench: Workbench, cell: Cell) -> CellResult:
+    """Do what a cell asks for.
+
+    Raises:
+        ConfirmationNeededError: the plan costs more than may be spent without asking.
+        InputError: the cell contradicts itself, or holds a provider's key.
+
+    """
+    version = _version(workbench, cell)
+    if not cell.execute:
+        return version
+    workbench.evaluating.check(cell.scorers)
+    if cell.versus is not None:
+        return _versus(workbench, cell, version)
+    models = cell.models or _models_of(version)
+    if cell.data is None and cell.samples == 1 and len(models) <= 1 and not cell.scorers and not cell.dry_run:
+        values = _values(cell, version)
+        return workbench.ask(
+            version,
+            variables=values,
+            model=models[0] if models else None,
+            options=cell.options,
+            on_text=cell.on_text,
+            on_tick=cell.on_tick,
+        )
+    return _run(workbench, cell, version, models)
+
+
+def _version(workbench: Workbench, cell: Cell) -> PromptVersion:
+    if cell.text is None:
+        if cell.ref is None:
+            raise OptionError(
+                "there is neither a title nor a text",
+                cure="write %prompt TITLE, or %%prompt and the text below it",
+            )
+        version = workbench.prompts.get(str(cell.ref))
+    else:
+        version = _save(workbench, cell, cell.text)
+    if cell.label:
+        version = workbench.prompts.label(version.ref, cell.label)
+    return version
+
+
+def _save(workbench: Workbench, cell: Cell, text: str) -> PromptVersion:
+    if cell.ref is not None and str(cell.ref) != cell.ref.title:
+        raise OptionError(
+            f"a cell with a text saves a new version of {cell.ref.title!r}, so it cannot be {cell.ref}",
+            cure=f"write %%prompt {cell.ref.title} to save it, or %prompt {cell.ref} to call what is saved",
+        )
+    if find_key(text):
+        raise InputError(
+            "the cell holds what looks like a provider's key; nothing was saved or sent",
+            cure="remove it and revoke it: it now stands in this notebook and in IPython's history; keys go into OPENROUTER_API_KEY",
+        )
+    body: PromptBody = parse_body(text, system=cell.system)
+    title = cell.save_as or (cell.ref.title if cell.ref else None) or body.front_matter.get("title")
+    return workbench.prompts.save_body(title, body, tags=cell.tags, note=cell.note)
+
+
+def _values(cell: Cell, version: PromptVersion) -> dict[str, Any]:
+    """Values of a single call: the line's, else the notebook's."""
+    values = dict(cell.parameters)
+    for name in version.names:
+        if name not in values and cell.look_up is not None:
+            try:
+                values[name] = cell.look_up(name)
+            except KeyError:
+                continue
+    return values
+
+
+def _models_of(version: PromptVersion) -> list[str]:
+    model = version.settings.get("model")
+    return list(model) if isinstance(model, list | tuple) else []
+
+
+def _run(workbench: Workbench, cell: Cell, version: PromptVersion, models: Sequence[str]) -> Run | Plan:
+    # With data, the notebook's variables stay out: a misspelt column must not find a stale one.
+    variables = cell.parameters if cell.data is not None else _values(cell, version)
+    plan = workbench.running.make_plan(
+        version,
+        model=list(models) or None,
+        data=cell.data,
+        variables=variables,
+        samples=cell.samples,
+        concurrency=cell.concurrency,
+        budget=cell.budget,
+        cache=cell.cache,
+        options=cell.options,
+    )
+    estimated = workbench.running.estimate(plan)
+    if cell.dry_run:
+        return estimated
+    _confirm(workbench, cell, estimated)
+    return workbench.running.run(
+        plan,
+        scorers=cell.scorers,
+        resume=cell.resume,
+        retry_errors=cell.retry_errors,
+        progress=cell.progress,
+        label=version.ref,
+    )
+
+
+def _versus(workbench: Workbench, cell: Cell, version: PromptVersion) -> Comparison | Plan:
+    if cell.data is None:
+        raise OptionError("--vs needs cases to compare on", cure="add -d NAME")
+    other = workbench.prompts.get(
+        f"{version.title}@{cell.versus}" if "@" not in str(cell.versus) else str(cell.versus)
+    )
+    test = workbench.ab.ask(
+        other,
+        version,
+        data=cell.data,
+        scorers=cell.scorers,
+        model=cell.models[0] if cell.models else None,
+        options=dict(cell.options),
+        samples=cell.samples,
+        metric="pass" if cell.scorers else "latency",
+    )
+    estimated = test.plan()
+    if cell.dry_run:
+        return estimated
+    _confirm(workbench, cell, estimated)
+    test.run(budget=cell.budget, progress=cell.progress)
+    return test.analyze()
+
+
+def _confirm(workbench: Workbench, cell: Cell, plan: Plan) -> None:
+    limit = workbench.confirm_over
+    if cell.confirmed or cell.budget is not None or plan.cost is None or plan.cost <= limit:
+        return
+    raise ConfirmationNeededError(
+        f"this would cost about {format_cost(plan.cost)}, more than ${limit:g}:\n{plan}",
+        cure="add --yes to run it, or --budget USD to limit it",
+    )
