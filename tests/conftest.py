@@ -73,7 +73,9 @@ def database(server: Server) -> Iterator[str]:
                     sql.Identifier(login), sql.Identifier(name)
                 )
             )
-        connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO wb_user").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO wb_user").format(sql.Identifier(name))
+        )
     yield name
     with psycopg.connect(server.admin_url("postgres").reveal(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -117,7 +119,8 @@ def prepared(admin: Secret) -> Server:
     bootstrap.create_database(_with_database(admin, "postgres"), name)
     bootstrap.prepare(admin)
     people = {
-        person: bootstrap.register_person(admin, email=f"{person}@example.org", username=person) for person in ("ann", "bob")
+        person: bootstrap.register_person(admin, email=f"{person}@example.org", username=person)
+        for person in ("ann", "bob")
     }
     return Server(admin, people)
 

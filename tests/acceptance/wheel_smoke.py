@@ -71,7 +71,7 @@ def main(home: Path) -> None:
 
 def check(what: str, fine: object, seen: object = "") -> None:
     """Print what holds; leave when it does not."""
-    print(f"{'ok' if fine else 'FAILED':7} {what} {seen}".rstrip(), flush=True)
+    sys.stdout.write(f"{'ok' if fine else 'FAILED':7} {what} {seen}".rstrip() + "\n")
     if not fine:
         sys.exit(1)
 

@@ -245,7 +245,7 @@ def test_a_half_made_database_is_cleared_and_made_anew(new_server):
 def test_a_first_start_killed_at_any_moment_leaves_nothing_that_hinders_the_next(
     new_server, tmp_path, pg_bin
 ):
-    for wait in (0.05, 0.3, 0.6):
+    for wait in (0.05, 0.2, 0.4, 0.6):
         code = "print('begun', flush=True); server.ensure()"
         starter = other_process(tmp_path / "home", code, pg_bin=pg_bin)
         starter.stdout.readline()
@@ -379,13 +379,14 @@ def test_what_fails_or_crashes_leaves_no_statement_and_no_value_in_the_log(serve
                 connection.execute(statement)
         connection.execute("CREATE ROLE someone LOGIN PASSWORD 'canary-4'")
         connection.execute("CREATE EXTENSION pg_stat_statements")
+        connection.execute("SELECT 'canary-5'")
         kept = connection.execute("SELECT string_agg(query, ' ') FROM pg_stat_statements").fetchone()
         assert "canary" not in kept[0]
         backend = connection.info.backend_pid
         killer = threading.Timer(0.3, os.kill, (backend, signal.SIGKILL))
         killer.start()
         with pytest.raises(psycopg.OperationalError):
-            connection.execute("SELECT pg_sleep(10), 'canary-5'")
+            connection.execute("SELECT pg_sleep(10), 'canary-6'")
     while server.status() is None or not PidFile.read(server._layout.pid_file).reachable:
         time.sleep(0.05)
     log = server._layout.log.read_text()
@@ -419,7 +420,7 @@ def test_a_process_is_known_by_its_program_and_directory_not_by_its_number(serve
 
 if ROOT:  # only root can mount, and become somebody else
 
-    def test_a_full_disk_is_told_as_such(tmp_path):
+    def test_a_full_disk_is_told_as_such():
         code = """
 import shutil
 server.ensure(); server.stop()
@@ -433,6 +434,7 @@ try:
     server.ensure()
 except WorkbenchError as error:
     print(json.dumps([type(error).__name__, str(error)]))
+filler.close()
 os.unlink(home / "filler")
 print(json.dumps([server.ensure().started, server.stop()]))
 """

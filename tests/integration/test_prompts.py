@@ -83,7 +83,10 @@ def test_the_database_refuses_to_change_a_version(wb, ann_url, admin_url):
     version = wb.prompts.save("tone", "A")
     with psycopg.connect(ann_url.reveal()) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("UPDATE wb.prompts SET content = 'B' WHERE id = %s", [version.id])
-    with psycopg.connect(admin_url.reveal()) as connection, pytest.raises(psycopg.errors.RestrictViolation, match="frozen"):
+    with (
+        psycopg.connect(admin_url.reveal()) as connection,
+        pytest.raises(psycopg.errors.RestrictViolation, match="frozen"),
+    ):
         connection.execute("UPDATE wb.prompts SET content = 'B' WHERE id = %s", [version.id])
     assert wb.prompts.get("tone").content == "A"
 

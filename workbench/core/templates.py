@@ -100,8 +100,9 @@ def _parse(text: str) -> Template:
 def _missing(missing: Sequence[str], values: Mapping[str, Any]) -> UndefinedVariableError:
     names = ", ".join(map(repr, missing))
     verb = "variable {} is" if len(missing) == 1 else "variables {} are"
-    guesses = [guess for guess in (did_you_mean(name, values) for name in missing) if guess]
+    known = [name for name in values if isinstance(name, str)]  # a frame's columns may be numbers
+    guesses = [guess for guess in (did_you_mean(name, known) for name in missing) if guess]
     return UndefinedVariableError(
         f"the {verb.format(names)} not given",
-        cure=f"{'; '.join([*guesses, available(values)])}; or write {{{{ {missing[0]} | default('…') }}}}",
+        cure=f"{'; '.join([*guesses, available(known)])}; or write {{{{ {missing[0]} | default('…') }}}}",
     )

@@ -249,20 +249,20 @@ class EmbeddedServer:
         programs = load_programs(self._pg_bin, layout.account)
         leftovers = (layout.pid_file, layout.socket_lock, layout.socket)
         if not self.data.exists() or any(path.exists() for path in leftovers):
-            end_leftovers(self.data)
+            end_leftovers(self.data, layout.new_data)
         busy = "a PostgreSQL server that cannot be seen from here (in another container, or another user's)"
         with held_lock(layout.server_lock, timeout=min(self.timeout, 10), busy=busy) as held:
             # No process of this server is alive, so these were left by a crash.
             for path in leftovers:
                 path.unlink(missing_ok=True)
             if not self.data.exists():
-                self._create(programs, progress)
+                self._create(programs, held, progress)
             self._check_major(programs)
             read_password(layout)
             progress(f"starting PostgreSQL {programs.version}")
             return self._spawn(programs, held)
 
-    def _create(self, programs: Programs, progress: Callable[[str], None]) -> None:
+    def _create(self, programs: Programs, held: int, progress: Callable[[str], None]) -> None:
         """Make the data directory beside its place, then put it there in one step."""
         layout = self._layout
         require_space(layout.base, self.needed_bytes)
@@ -285,7 +285,8 @@ class EmbeddedServer:
         ]
         if programs.major >= _BUILTIN_LOCALE_SINCE:
             options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        run_program([programs.directory / "initdb", *options], layout.account, timeout=5 * self.timeout)
+        command = [programs.directory / "initdb", *options]
+        run_program(command, layout.account, timeout=5 * self.timeout, cwd=layout.new_data, held=[held])
         layout.new_data.rename(self.data)
         sync_directory(layout.base)
 

@@ -81,7 +81,9 @@ def server_process(record: PidFile, data: Path) -> psutil.Process | None:
         if process.status() in _DEAD:
             return None
         try:
-            same = _runs_postgres(process) and os.path.samestat(_directory(process), data.stat())
+            same = Path(process.exe()).name == "postgres" and os.path.samestat(
+                _directory(process), data.stat()
+            )
         except (psutil.AccessDenied, PermissionError):
             same = process.name() == "postgres" and abs(process.create_time() - record.started) < _CLOCK_SLACK
     except (psutil.NoSuchProcess, FileNotFoundError):
@@ -97,13 +99,15 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def end_leftovers(data: Path) -> None:
-    """End server processes that still work in a data directory without being its server.
+def end_leftovers(*directories: Path) -> None:
+    """End PostgreSQL's processes that still work in a directory without being its server.
 
     Backends that outlived a killed postmaster hold its shared memory; so does a server whose
-    directory was deleted under it. Both would keep a new one from starting.
+    directory was deleted under it; an initdb whose starter was killed goes on writing.
     """
-    found = [process for process in psutil.process_iter() if _works_in(process, data)]
+    found = [
+        process for process in psutil.process_iter() if any(_works_in(process, each) for each in directories)
+    ]
     for kill in (signal.SIGQUIT, signal.SIGKILL):
         for process in found:
             try:
@@ -113,19 +117,15 @@ def end_leftovers(data: Path) -> None:
         _, found = psutil.wait_procs(found, timeout=5)
 
 
-def _works_in(process: psutil.Process, data: Path) -> bool:
+def _works_in(process: psutil.Process, directory: Path) -> bool:
     try:
-        if not _runs_postgres(process):
+        if Path(process.exe()).name not in {"postgres", "initdb"}:
             return False
         info = _directory(process)
-        deleted = info.st_nlink == 0 and process.cwd() == os.path.realpath(data)
-        return deleted or os.path.samestat(info, data.stat())
+        deleted = info.st_nlink == 0 and process.cwd() == os.path.realpath(directory)
+        return deleted or os.path.samestat(info, directory.stat())
     except (psutil.Error, OSError):
         return False  # gone meanwhile, not ours to look at, or no data directory yet
-
-
-def _runs_postgres(process: psutil.Process) -> bool:
-    return Path(process.exe()).name == "postgres"
 
 
 def _directory(process: psutil.Process) -> os.stat_result:

@@ -127,11 +127,25 @@ def clean_environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C.UTF-8"}
 
 
-def run_program(command: Sequence[str | Path], account: Account, *, timeout: float) -> str:
+def run_program(
+    command: Sequence[str | Path],
+    account: Account,
+    *,
+    timeout: float,
+    cwd: Path = Path("/"),
+    held: Sequence[int] = (),
+) -> str:
     """Run one of PostgreSQL's programs to its end and return what it printed.
 
+    Args:
+        command: program and arguments.
+        account: who it runs as.
+        timeout: seconds that it may take.
+        cwd: where it works.
+        held: descriptors of locked files that it keeps locked, even where this process is killed.
+
     Raises:
-        EmbeddedServerError: it failed, or took longer than ``timeout`` seconds.
+        EmbeddedServerError: it failed, or took too long.
 
     """
     name = Path(command[0]).name
@@ -142,9 +156,10 @@ def run_program(command: Sequence[str | Path], account: Account, *, timeout: flo
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd="/",
+        cwd=cwd,
         env=clean_environment(),
         start_new_session=True,
+        pass_fds=held,
         **account.spawn,
     ) as process:
         try:

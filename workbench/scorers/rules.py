@@ -46,8 +46,16 @@ _TESTS: Final[dict[str, tuple[str, str, Callable[[str, str], bool]]]] = {
     "equals": ("equals", "does not equal", lambda answer, target: answer.strip() == target.strip()),
     "iequals": ("equals", "does not equal", lambda answer, target: _loose(answer) == _loose(target)),
     "contains": ("contains", "does not contain", lambda answer, target: target in answer),
-    "icontains": ("contains", "does not contain", lambda answer, target: target.casefold() in answer.casefold()),
-    "starts-with": ("starts with", "does not start with", lambda answer, target: answer.lstrip().startswith(target)),
+    "icontains": (
+        "contains",
+        "does not contain",
+        lambda answer, target: target.casefold() in answer.casefold(),
+    ),
+    "starts-with": (
+        "starts with",
+        "does not start with",
+        lambda answer, target: answer.lstrip().startswith(target),
+    ),
     "regex": ("matches", "does not match", lambda answer, target: re.search(target, answer) is not None),
 }
 _LABEL_RULES: Final = ("one-of", "label")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from workbench.core.keys import find_key
 from workbench.core.refs import Ref, check_label, check_title, parse_ref
@@ -80,6 +80,7 @@ def test_an_ordinary_label_is_allowed(label):
     assert check_label(label) == label
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab@v12 -/.é\0\n") | st.text())
 def test_any_text_is_a_reference_or_an_input_error(text):
     try:

@@ -89,6 +89,12 @@ def test_a_missing_variable_is_named_with_the_closest_one_that_is_there():
     assert "there are: txt, other;" in caught.value.cure
 
 
+def test_names_that_are_no_text_do_not_disturb_the_message():
+    with pytest.raises(UndefinedVariableError) as caught:
+        Template.parse("{{ a }}").render({0: "x", "b": 1})
+    assert "there are: b;" in caught.value.cure
+
+
 def test_all_missing_variables_are_named_at_once():
     with pytest.raises(UndefinedVariableError, match="variables 'a', 'b' are not given"):
         render("{{ a }}{% if false %}{{ b }}{% endif %}", c=1)

@@ -238,7 +238,7 @@ def test_any_text_gives_a_line_or_an_option_error(text):
             parse(text)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(alphabet="ab 'é#\"<=@", max_size=6), max_size=5))
 def test_quoted_words_come_back_as_they_were(words):
     quoted = " ".join("'" + word.replace("'", "'\"'\"'") + "'" for word in words)

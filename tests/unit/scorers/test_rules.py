@@ -155,7 +155,7 @@ def test_a_scorer_that_cannot_be_is_refused_with_its_cure(text, cure):
     assert cure in caught.value.cure
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([*(n for n in names() if n != "regex"), LABELS, "regex:a+", "equals:@label"]),
     st.text(),
@@ -168,6 +168,7 @@ def test_a_rule_scores_any_answer(rule, answer, expected):
     assert (score.error is None) == (score.passed is not None)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: text.strip()))
 def test_the_expected_answer_itself_always_passes(text):
     assert get("equals").score(text, case(text)).passed
