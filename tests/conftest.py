@@ -73,9 +73,11 @@ def database(server: Server) -> Iterator[str]:
                     sql.Identifier(login), sql.Identifier(name)
                 )
             )
-        connection.execute(
-            sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO wb_user").format(sql.Identifier(name))
-        )
+        for grant in (
+            "GRANT CONNECT, TEMPORARY ON DATABASE {} TO wb_user",
+            "GRANT CREATE ON DATABASE {} TO wb_owner",
+        ):
+            connection.execute(sql.SQL(grant).format(sql.Identifier(name)))  # a clone does not inherit these
     yield name
     with psycopg.connect(server.admin_url("postgres").reveal(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -7,6 +7,7 @@ a test may block, and a test may kill other processes while it goes on answering
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import datetime as dt
 import hashlib
@@ -325,7 +326,8 @@ class ConnectProxy:
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
-        if self._credentials is not None and b"proxy-authorization: basic" not in head.lower():
+        wanted = base64.b64encode((self._credentials or "").encode())
+        if self._credentials is not None and b"Basic " + wanted not in head:
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
             writer.close()
             return

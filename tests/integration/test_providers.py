@@ -332,9 +332,10 @@ def test_a_certificate_of_another_host_is_refused(clean_proxies, tmp_path):
 
 def test_a_proxy_that_refuses_is_named_and_one_that_is_not_there_is_tried_again(clean_proxies):
     with ConnectProxy(1, credentials="me:pass") as proxy:
-        clean_proxies.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        clean_proxies.setenv("HTTPS_PROXY", f"http://me:wrong-secret@127.0.0.1:{proxy.port}")
         with pytest.raises(ProviderUnavailableError, match="407") as caught:
             ask(compatible(f"https://{HOST}/v1"))
+    assert "wrong-secret" not in "".join(traceback.format_exception(caught.value))
     assert [attempt.error_code for attempt in caught.value.attempts] == ["proxy"]
     assert "HTTPS_PROXY" in caught.value.cure
     with pytest.raises(ProviderUnavailableError, match="does not answer") as caught:

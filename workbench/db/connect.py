@@ -16,7 +16,7 @@ from workbench.errors import SchemaVersionError
 from workbench.secret import Secret
 from workbench.settings import Settings
 
-__all__ = ["embedded_admin_url", "embedded_person_url", "person_url", "target_of"]
+__all__ = ["embedded_admin_url", "embedded_person_url", "person_url", "saved_embedded_url", "target_of"]
 
 
 def target_of(settings: Settings, url: str | None = None) -> Target:
@@ -48,6 +48,12 @@ def person_url(
 def embedded_admin_url(server: EmbeddedServer, database: str = DATABASE) -> Secret:
     """Return the URL of the embedded server's superuser."""
     return Secret(server.url(user=server.superuser, password=server.superuser_password, dbname=database))
+
+
+def saved_embedded_url(home: Path, server: EmbeddedServer) -> Secret | None:
+    """Return the person's URL on their embedded server, or None before it was prepared; nothing is started."""
+    saved = read_saved_url(home / "embedded")
+    return _relocate(saved, server) if saved else None
 
 
 def embedded_person_url(

@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from psycopg import errors, sql
+from psycopg import DataError as DriverDataError
+from psycopg import sql
 
 from workbench.errors import DataError, InputError, did_you_mean
 
@@ -21,11 +22,15 @@ __all__ = [
     "EVALUATIONS",
     "EXECUTIONS",
     "FIELD_TYPES",
+    "RUNS",
+    "TESTS",
     "arms",
     "costs",
     "evaluations",
     "executions",
     "jsonb",
+    "runs",
+    "tests",
 ]
 
 Columns = Mapping[str, str]
@@ -62,6 +67,19 @@ COSTS: Columns = {
     "tokens_prompt": "Int64", "tokens_completion": "Int64", "cost": "float64", "cost_unknown": "Int64",
 }  # fmt: skip
 
+#: Columns of ``wb.frames.runs()``.
+RUNS: Columns = {
+    "run_id": "str", "created_at": _TIME, "status": "str", "prompts": "str", "models": "str", "calls": "Int64",
+    "done": "Int64", "failed": "Int64", "lost": "Int64", "cost": "float64", "finished_at": _TIME,
+}  # fmt: skip
+
+#: Columns of ``wb.frames.tests()``.
+TESTS: Columns = {
+    "name": "str", "created_at": _TIME, "status": "str", "a": "str", "b": "str", "metric": "str", "dataset": "str",
+    "sample_size": "Int64", "looks": "Int64", "verdict": "str", "effect": "float64", "low": "float64",
+    "high": "float64", "p_value": "float64",
+}  # fmt: skip
+
 #: Types that a field of an answer may be read as, and how pandas holds them.
 FIELD_TYPES: Columns = {
     "text": "str", "float8": "float64", "int8": "Int64", "bool": "boolean", "numeric": "float64", "jsonb": "object",
@@ -86,6 +104,27 @@ WHERE e.run_id = ANY (%(runs)s::uuid[]) AND e.purpose = 'run'
 ORDER BY e.case_key, e.variant, e.sample, (e.status = 'done') DESC, e.created_at DESC
 """
 
+_RUNS = """
+SELECT v.run_id, v.created_at, v.status, names.prompts, names.models, v.n_planned, v.done, v.failed, v.lost, v.cost,
+       v.finished_at
+FROM wb.v_runs v
+JOIN wb.runs r ON r.id = v.run_id
+LEFT JOIN LATERAL (
+    SELECT string_agg(DISTINCT arm ->> 'prompt', ', ') AS prompts, string_agg(DISTINCT arm ->> 'model', ', ') AS models
+    FROM jsonb_array_elements(v.plan -> 'arms') arm
+) names ON true
+WHERE r.project_id = %(project)s
+ORDER BY v.created_at DESC, v.run_id LIMIT %(limit)s
+"""
+
+_TESTS = """
+SELECT v.name, v.created_at, v.status, v.a, v.b, v.metric, v.dataset, v.sample_size, v.looks, v.verdict, v.effect,
+       v.low, v.high, v.p_value
+FROM wb.v_ab v JOIN wb.ab_tests t ON t.id = v.ab_test_id
+WHERE t.project_id = %(project)s
+ORDER BY v.created_at DESC, v.name
+"""
+
 
 def executions(
     database: Database,
@@ -104,7 +143,8 @@ def executions(
         run_id: only this run's.
         where: column → value, for equality.
         limit: at most so many rows, the newest.
-        fields: names and types of fields of the JSON answers that become typed columns.
+        fields: names and types of fields of the JSON answers that become typed columns; one that is called like a
+            declared column takes its place.
 
     Raises:
         InputError: an unknown column or type.
@@ -112,13 +152,14 @@ def executions(
 
     """
     added = _checked(fields)
+    kept = {name: kind for name, kind in EXECUTIONS.items() if name not in added}
     conditions = [sql.SQL("v.project_id = {}").format(project_id)]
     if run_id is not None:
         conditions.append(sql.SQL("v.run_id = {}").format(run_id))
     for column, value in (where or {}).items():
         _known(column, EXECUTIONS)
         conditions.append(sql.SQL("v.{} = {}").format(sql.Identifier(column), value))
-    names = [sql.SQL("v.{}").format(sql.Identifier(name)) for name in EXECUTIONS]
+    names = [sql.SQL("v.{}").format(sql.Identifier(name)) for name in kept]
     names += [sql.SQL("f.{}").format(sql.Identifier(name)) for name in added]
     query = sql.SQL(
         "SELECT {} FROM wb.v_executions v {} WHERE {} ORDER BY v.created_at DESC, v.execution_id {}"
@@ -128,7 +169,7 @@ def executions(
         sql.SQL(" AND ").join(conditions),
         sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
     )
-    columns = {**EXECUTIONS, **{name: FIELD_TYPES[kind] for name, kind in added.items()}}
+    columns = {**kept, **{name: FIELD_TYPES[kind] for name, kind in added.items()}}
     return _fetch(database, query, columns).iloc[::-1].reset_index(drop=True)
 
 
@@ -153,6 +194,16 @@ def costs(database: Database, project: str | None = None) -> pd.DataFrame:
         "SELECT {} FROM wb.v_costs WHERE {}::text IS NULL OR project = {} ORDER BY day, model"
     ).format(sql.SQL(", ").join(map(sql.Identifier, COSTS)), project, project)
     return _fetch(database, query, COSTS)
+
+
+def runs(database: Database, project_id: uuid.UUID, *, limit: int | None = None) -> pd.DataFrame:
+    """Return a project's runs, newest first, in the columns of :data:`RUNS`."""
+    return _fetch(database, sql.SQL(_RUNS), RUNS, {"project": project_id, "limit": limit})
+
+
+def tests(database: Database, project_id: uuid.UUID) -> pd.DataFrame:
+    """Return a project's A/B tests with their verdicts, newest first, in the columns of :data:`TESTS`."""
+    return _fetch(database, sql.SQL(_TESTS), TESTS, {"project": project_id})
 
 
 def jsonb(
@@ -213,7 +264,7 @@ def _fetch(
     with database.driver() as connection:
         try:
             rows = connection.execute(query, parameters).fetchall()
-        except errors.DataException as error:
+        except DriverDataError as error:
             said = str(error.diag.message_primary)
             raise DataError(
                 f"an answer's field has another type: {said}", cure="read the field as text or jsonb"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.db.border import driver_errors
+from workbench.db.migrate import HEAD
 from workbench.secret import Secret
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ _ENDPOINTS = "SELECT jsonb_object_keys(settings -> 'endpoints') FROM wb.users WH
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What was seen of a database.
+    """What was seen of a database; of a schema of another revision only the first six.
 
     Attributes:
         server_version: for example ``16.15``.
@@ -63,8 +64,8 @@ class Facts:
         login: the role that is logged in.
         privileged: it is a superuser, or may bypass row-level security or create roles.
         owner: it has the rights of the tables' owner.
-        person: it belongs to a person of the workbench.
         revision: of the schema; None where there is none.
+        person: it belongs to a person of the workbench.
         protected: how many tables force row-level security.
         unprotected: names of tables and views that do not bind their readers.
         size: of the database, in bytes.
@@ -80,8 +81,8 @@ class Facts:
     login: str
     privileged: bool
     owner: bool
-    person: bool = False
     revision: str | None = None
+    person: bool = False
     protected: int = 0
     unprotected: tuple[str, ...] = ()
     size: int = 0
@@ -138,8 +139,8 @@ def _examine(connection: Connection[Any]) -> Facts:
     login, privileged, owner = one(_LOGIN)
     seen = {"server_version": version, "answer_ms": answer_ms, "login": login, "privileged": privileged}
     found = _revision(connection)
-    if found is None:
-        return Facts(**seen, owner=owner)
+    if found != HEAD:
+        return Facts(**seen, owner=owner, revision=found)
     size, connections, limit = one(_LOAD)
     return Facts(
         **seen,

@@ -122,11 +122,16 @@ def broken(peer: Peer, error: Exception) -> tuple[ProviderError, str, bool]:
     """Return what a failed connection means: the error, the try's code, and whether to try again."""
     for kind, code, again, message, cure in _CONNECTION:
         if isinstance(error, kind):
+            cause = (
+                f"{error.status} {error.message}"
+                if isinstance(error, aiohttp.ClientResponseError)
+                else str(error)
+            )
             values: dict[str, object] = {
                 "peer": peer,
                 "host": peer.address.host,
                 "proxy": peer.proxy,
-                "cause": excerpt(str(error)),
+                "cause": excerpt(cause),
             }
             return ProviderUnavailableError(message.format(**values), cure=cure.format(**values)), code, again
     if isinstance(error, aiohttp.ClientConnectorError) and error.errno not in _NO_NETWORK:

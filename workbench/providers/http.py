@@ -12,6 +12,7 @@ import random
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -146,7 +147,9 @@ class Http:
         self, peer: Peer, *, key: Secret | None = None, headers: Mapping[str, str] | None = None, retry: Retry
     ) -> None:
         address = peer.address
-        self._proxy = None if address.loopback else _proxy(address.url, address.host)
+        self._proxy, self._proxy_headers = (
+            (None, None) if address.loopback else _proxy(address.url, address.host)
+        )
         self.peer = replace(peer, proxy=self._proxy.host if self._proxy else None)
         self._retry = retry
         self._headers = {
@@ -227,6 +230,7 @@ class Http:
             raise
         except ProviderError as error:
             code = error.code
+            error.message = self._redact(error.message.encode()).decode()
             raise
         except asyncio.CancelledError:
             code = "cancelled"
@@ -247,7 +251,14 @@ class Http:
         data = io.BytesIO(body) if body is not None and len(body) > _LARGE_REQUEST else body
         session = self._session or self._open()
         try:
-            return await session.request(method, url, data=data, proxy=self._proxy, allow_redirects=False)
+            return await session.request(
+                method,
+                url,
+                data=data,
+                allow_redirects=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_headers,
+            )
         except CLIENT_ERRORS as cause:
             error, code, again = broken(self.peer, cause)
             raise _FailedTry(error, code=code, again=again) from cause
@@ -354,15 +365,22 @@ def _tls() -> ssl.SSLContext:
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _proxy(url: str, host: str) -> URL | None:
-    """Return the environment's proxy for a remote URL, read once: aiohttp would read it at each request."""
+def _proxy(url: str, host: str) -> tuple[URL | None, dict[str, str] | None]:
+    """Return the environment's proxy for a remote URL, and the headers that it is to get.
+
+    It is read once: aiohttp would read it at each request. Its password goes into a header, because
+    aiohttp's errors show the proxy's URL.
+    """
     found = getproxies().get(url.partition(":")[0]) or getproxies().get("all")
     if not found or proxy_bypass(host):
-        return None
+        return None, None
     proxy = URL(found if "://" in found else f"http://{found}")
     if proxy.scheme not in {"http", "https"} or not proxy.host:
         raise ConfigError(
             f"the proxy setting for {host} names a {proxy.scheme or 'nameless'} proxy, which is not supported",
             cure="set HTTPS_PROXY to an http:// proxy, or list the host in NO_PROXY",
         )
-    return proxy
+    if proxy.user is None:
+        return proxy, None
+    credentials = b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+    return proxy.with_user(None), {"Proxy-Authorization": f"Basic {credentials}"}

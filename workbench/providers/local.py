@@ -81,7 +81,7 @@ class LocalProvider:
             except ProviderError as error:
                 error.response = error.response and _free(error.response)
                 if isinstance(error, ProviderUnavailableError) and not child.alive():
-                    error.message = f"the server of local/{request.model} ended: {child.last_words()}"
+                    error.message = f"the server of local/{request.model} ended ({child.last_words()})"
                     error.cure = f"its log is {child.log}; the next call starts it again"
                 raise
         return _free(response)
@@ -147,7 +147,8 @@ class _Child:
             return False
 
     def last_words(self) -> str:
-        return _last_words(self.log) or f"exit code {self.process.poll()}"
+        """Tell how it ended, as far as it is known."""
+        return _last_words(self.process, self.log)
 
     def end(self) -> None:
         """Let it end by closing its standard input; kill it when it does not."""
@@ -166,16 +167,14 @@ def _start(model: str, home: Path, retry: Retry) -> _Child:
             cure="run `pip install 'prompt-workbench[local]'`",
         )
     key = secrets.token_urlsafe(24)
-    log = _log_file(home, model)
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "workbench.providers.local_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=sink,
-            env=_environment(),
-            start_new_session=True,  # a kernel's interrupt goes to its whole process group
-        )
+    try:
+        log = _log_file(home, model)
+        process = _spawn(log)
+    except OSError as error:
+        raise ProviderUnavailableError(
+            f"the server of local/{model} cannot be started: {error}",
+            cure=f"check who may write to {home / 'logs'}, and this machine's free memory",
+        ) from error
     order = {"path": str(path), "name": model, "key": key, "threads": _threads(), "context": CONTEXT}
     try:
         url = _tell(process, order)
@@ -185,11 +184,23 @@ def _start(model: str, home: Path, retry: Retry) -> _Child:
     if url is None:
         _end(process)
         raise ProviderUnavailableError(
-            f"the server of local/{model} did not start: {_last_words(log) or f'exit code {process.returncode}'}",
+            f"the server of local/{model} did not start ({_last_words(process, log)})",
             cure=f"see {log}; are the weights whole, and is there 400 MB of free memory?",
         )
     client = OpenAICompatible(name="local", base_url=f"{url}/v1", key=Secret(key), retry=retry)
     return _Child(process, client, log)
+
+
+def _spawn(log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            [sys.executable, "-m", "workbench.providers.local_server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=sink,
+            env=_environment(),
+            start_new_session=True,  # a kernel's interrupt goes to its whole process group
+        )
 
 
 def _tell(process: subprocess.Popen[bytes], order: dict[str, object]) -> str | None:
@@ -243,9 +254,11 @@ def _log_file(home: Path, model: str) -> Path:
     return log
 
 
-def _last_words(log: Path) -> str:
+def _last_words(process: subprocess.Popen[bytes], log: Path) -> str:
+    code = process.poll()
+    ending = "killed" if code in {None, -9} else f"exit code {code}"
     lines = [line for line in log.read_text(errors="replace")[-4000:].splitlines() if line.strip()]
-    return excerpt(lines[-1]) if lines else ""
+    return f"{ending}; its last line: {excerpt(lines[-1])}" if lines else ending
 
 
 def _free(response: ChatResponse) -> ChatResponse:

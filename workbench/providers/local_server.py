@@ -22,6 +22,8 @@ _WARNINGS = 2  # llama.cpp's verbosity: 3 writes ten lines for each call
 def main() -> None:
     """Serve until the parent closes standard input or is gone."""
     parent = os.getppid()
+    answer = os.dup(1)
+    os.dup2(2, 1)  # whatever llama.cpp prints belongs to the log
     order = json.loads(sys.stdin.buffer.readline())
     import xllamacpp
 
@@ -44,8 +46,7 @@ def main() -> None:
     params.cache_ram_mib = 0
     params.fit_params = False
     server = xllamacpp.Server(params)
-    print(json.dumps({"url": server.listening_address}), flush=True)  # noqa: T201 - the parent reads it
-    os.dup2(2, 1)  # whatever is written from here on belongs to the log
+    os.write(answer, json.dumps({"url": server.listening_address}).encode() + b"\n")
     while os.getppid() == parent:
         readable, _, _ = select.select([sys.stdin], [], [], _LOOK_AGAIN_SECONDS)
         if readable and not os.read(0, 1):

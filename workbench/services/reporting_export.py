@@ -124,7 +124,7 @@ def _page(
 
 
 def blocks(notebook: NotebookNode, clean: Callable[[str], str]) -> Iterator[Block]:
-    """Give the pieces of a notebook's page, in order.
+    """Give the pieces of a notebook's page, in order; code cells without an output are joined with the next.
 
     Args:
         notebook: of format 4.
@@ -132,16 +132,22 @@ def blocks(notebook: NotebookNode, clean: Callable[[str], str]) -> Iterator[Bloc
 
     """
     markdown = _markdown_renderer(clean)
+    code = ""
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", ())
         if SENTINEL_TAG in tags or _PAPERMILL_BANNER in tags or not (cell.source or cell.get("outputs")):
             continue
+        if cell.cell_type == "code":
+            code += _highlighted(cell.source)
+        if code and (cell.cell_type == "markdown" or cell.get("outputs")):
+            yield Block("code", code)
+            code = ""
         if cell.cell_type == "markdown":
             yield Block("markdown", markdown(cell.source))
-        elif cell.cell_type == "code":
-            yield Block("code", _highlighted(cell.source))
-            for output in _joined(cell.outputs):
-                yield _block(output, clean, markdown)
+        for output in _joined(cell.get("outputs", ())):
+            yield _block(output, clean, markdown)
+    if code:
+        yield Block("code", code)
 
 
 def _markdown_renderer(clean: Callable[[str], str]) -> Callable[[str], str]:

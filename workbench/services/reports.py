@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.display import Rich
 from workbench.db.queries import reports as queries
+from workbench.errors import UnknownReferenceError
 from workbench.resources import notebooks_dir
 from workbench.services.reporting import (
     ExecutionOutcome,
@@ -22,6 +23,7 @@ from workbench.services.reporting import (
 )
 
 if TYPE_CHECKING:
+    from workbench.db.tables import Report as ReportRow
     from workbench.services.workbench import Workbench
 
 __all__ = ["Report", "Reports"]
@@ -94,17 +96,28 @@ class Reports:
         """Return the project's reports, newest first."""
         with self._wb.database.session() as session:
             rows = queries.newest(session, self._wb.project_id)
-        return [
-            {
-                "id": str(row.id),
-                "name": row.name,
-                "status": row.status,
-                "created_at": row.created_at,
-                "html": row.html_path,
-                "error": row.error,
-            }
-            for row in rows
-        ]
+        return [_described(row) for row in rows]
+
+    def get(self, report_id: str | None = None) -> Mapping[str, Any]:
+        """Return one report by its id or the beginning of it; without one the newest.
+
+        Raises:
+            UnknownReferenceError: there is none, or several begin like that.
+
+        """
+        found = [row for row in self.list() if row["id"].startswith(report_id or "")]
+        if report_id is None and found:
+            return found[0]
+        if len(found) != 1:
+            said = "no report" if not found else f"{len(found)} reports"
+            which = f" whose id begins with {report_id!r}" if report_id else ""
+            raise UnknownReferenceError(
+                f"project {self._wb.project!r} has {said}{which}",
+                cure="list them: workbench report list"
+                if found or report_id
+                else "make one: workbench report run NAME",
+            )
+        return found[0]
 
     def _record(self, report_id: Any, outcome: ExecutionOutcome, html: Path) -> None:
         with self._wb.database.session() as session:
@@ -116,6 +129,19 @@ class Reports:
                 html_path=str(html),
                 error=outcome.error,
             )
+
+
+def _described(row: ReportRow) -> Mapping[str, Any]:
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "status": row.status,
+        "created_at": row.created_at,
+        "parameters": row.parameters,
+        "html": row.html_path,
+        "notebook": row.notebook_path,
+        "error": row.error,
+    }
 
 
 def _slug(values: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ class Engine:
         self._stopping = False
         self._silent = 0
         self._spent = Decimal(0)
-        self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(maxsize=plan.concurrency)
+        self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(maxsize=1)
         self._slots = asyncio.Semaphore(UNCOMMITTED)
         self.fatal: WorkbenchError | None = None
 
@@ -105,7 +105,7 @@ class Engine:
 
     async def _feed(self) -> None:
         pending = (call for call in self._plan.calls() if call.key not in self._settled)
-        for chunk in _chunks(pending, max(8, self._plan.concurrency)):
+        for chunk in _chunks(pending, self._plan.concurrency):
             if self._stopping:
                 return
             items = [self._prepare(call) for call in chunk]

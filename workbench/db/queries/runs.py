@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from workbench.db.scope import Scope
 from workbench.db.tables import Execution, Run
@@ -255,7 +256,7 @@ def priors(session: Session, model_id: uuid.UUID, digests: Sequence[str], *, sam
             Execution.tokens_completion,
             Execution.tokens_total,
         )
-        .distinct(Execution.request_digest)
+        .ext(distinct_on(Execution.request_digest))
         .where(
             Execution.request_digest.in_(digests),
             Execution.model_config_id == model_id,

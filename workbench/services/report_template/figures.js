@@ -36,6 +36,7 @@
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { ...base.font, color: ink.text, family: FONT },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: ink.soft, activecolor: ink.text },
+      shapedefaults: { ...base.shapedefaults, line: { color: ink.soft, ...base.shapedefaults?.line } },
       xaxis: inInk(base.xaxis, ink),
       yaxis: inInk(base.yaxis, ink),
     };
