@@ -151,8 +151,14 @@ class ScriptedServer:
         try:
             while await self._exchange(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, TimeoutError):
-            pass  # the client went away, which is a client's right
+        except (
+            ConnectionError,
+            asyncio.IncompleteReadError,
+            asyncio.CancelledError,
+            ssl.SSLError,
+            TimeoutError,
+        ):
+            pass  # the client went away, which is its right, or the test is over
         finally:
             writer.close()
 

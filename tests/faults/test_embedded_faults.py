@@ -387,10 +387,13 @@ def test_what_fails_or_crashes_leaves_no_statement_and_no_value_in_the_log(serve
         killer.start()
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT pg_sleep(10), 'canary-6'")
-    while server.status() is None or not PidFile.read(server._layout.pid_file).reachable:
-        time.sleep(0.05)
-    log = server._layout.log.read_text()
-    assert "was terminated by signal 9" in log
+    while "terminated by signal 9" not in (log := server._layout.log.read_text()):
+        time.sleep(0.02)
+    while (
+        "ready to accept connections"
+        not in (log := server._layout.log.read_text()).split("terminated by signal 9")[1]
+    ):
+        time.sleep(0.02)
     assert "canary" not in log
     assert server.status().pid == info.pid
 

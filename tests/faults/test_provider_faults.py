@@ -565,3 +565,14 @@ def test_a_public_name_that_leads_to_this_machine_is_refused():
 
     with pytest.raises(ConfigError, match="leads to"):
         run(look_up())
+
+
+def test_the_witness_writes_one_line_for_each_answer_it_would_bill(tmp_path):
+    bill = tmp_path / "bill.jsonl"
+    with ScriptedServer([Reply(status=503), completion("one"), completion("two")], bill=bill) as server:
+        ask(server.url)
+        ask(server.url)
+    lines = [json.loads(line) for line in bill.read_text().splitlines()]
+    assert [line["n"] for line in lines] == [1, 2]
+    assert server.billed == 2
+    assert json.loads(lines[0]["body"])["model"] == "vendor/model"

@@ -13,9 +13,17 @@ from workbench.analysis.estimates import FEW_DISCORDANT, Estimate, estimate, is_
 from workbench.analysis.frames import BoolArray, Cases, Rows, infer_kind, per_case, read_rows
 from workbench.analysis.peeking import asymptotic_confidence_sequence, e_value_paired_binary
 from workbench.analysis.power import detectable, detectable_binary, required_pairs, required_pairs_binary
-from workbench.analysis.quality import WARNINGS, attempted, data_warnings
+from workbench.analysis.quality import attempted, data_warnings
 from workbench.analysis.results import Arm, Comparison, Question, Verdict
-from workbench.analysis.wording import digits, interval_phrase, p_phrase, p_value, unit_of, verdict_words
+from workbench.analysis.wording import (
+    WARNINGS,
+    digits,
+    interval_phrase,
+    p_phrase,
+    p_value,
+    unit_of,
+    verdict_words,
+)
 from workbench.errors import AnalysisInputError
 
 if TYPE_CHECKING:

@@ -9,20 +9,7 @@ from workbench.analysis.multiplicity import sample_ratio_mismatch
 from workbench.analysis.paired_binary import mcnemar
 from workbench.analysis.unpaired_binary import miettinen_nurminen_p
 
-__all__ = ["WARNINGS", "attempted", "data_warnings"]
-
-#: Every code that this floor can give, with one sentence for people.
-WARNINGS: dict[str, str] = {
-    "W_SRM": "the arms have more unequal numbers of cases than chance explains; find out why before trusting this",
-    "W_MISSING": "more than 5 % of the answers are missing, or more in one arm than in the other",
-    "W_FEW_CLUSTERS": "the cases come from few clusters, so the interval rests on few degrees of freedom",
-    "W_SMALL_N": "fewer than 30 independent cases",
-    "W_DISCORDANT": "fewer than 10 cases changed at all",
-    "W_SKEW": "the values are skewed for this number of cases, so the t interval may miss more often than it says",
-    "W_CEILING": "both arms pass more than 95 % of the cases; harder cases would tell them apart better",
-    "W_TIES": "more than half of the cases gave the same value in both arms",
-    "W_K_UNEQUAL": "cases have unequal numbers of samples",
-}
+__all__ = ["attempted", "data_warnings"]
 
 _SRM_ALARM = 0.001
 _MISSING_SHARE = 0.05

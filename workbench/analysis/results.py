@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.analysis.frames import Kind
 from workbench.core.display import Rich
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from workbench.analysis.frames import Kind
 
 __all__ = ["Arm", "Comparison", "Question", "Verdict"]
 
@@ -102,7 +103,7 @@ class Comparison(Rich):
         equivalent: whether the interval at 1 - 2·alpha lies within ±margin; None without a margin.
         required_n: cases needed for the question's ``target``; None without one.
         mde: the smallest difference that the cases at hand would detect with ``power``.
-        warnings: codes, explained in ``analysis.quality.WARNINGS``.
+        warnings: codes, explained in ``analysis.wording.WARNINGS``.
         arms: 'A' and 'B' in numbers.
         rows: one line per case: ``case_id``, ``a``, ``b``, ``d``; NaN where an arm has no value.
         question: what was asked, defaults resolved.

@@ -10,12 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.analysis.quality import WARNINGS
-
 if TYPE_CHECKING:
     from workbench.analysis.results import Comparison, Question
 
 __all__ = [
+    "WARNINGS",
     "Unit",
     "counts",
     "describe",
@@ -29,6 +28,19 @@ __all__ = [
     "verdict_sentences",
     "verdict_words",
 ]
+
+#: Every code that this floor can give, with one sentence for people.
+WARNINGS: dict[str, str] = {
+    "W_SRM": "the arms have more unequal numbers of cases than chance explains; find out why before trusting this",
+    "W_MISSING": "more than 5 % of the answers are missing, or more in one arm than in the other",
+    "W_FEW_CLUSTERS": "the cases come from few clusters, so the interval rests on few degrees of freedom",
+    "W_SMALL_N": "fewer than 30 independent cases",
+    "W_DISCORDANT": "fewer than 10 cases changed at all",
+    "W_SKEW": "the values are skewed for this number of cases, so the t interval may miss more often than it says",
+    "W_CEILING": "both arms pass more than 95 % of the cases; harder cases would tell them apart better",
+    "W_TIES": "more than half of the cases gave the same value in both arms",
+    "W_K_UNEQUAL": "cases have unequal numbers of samples",
+}
 
 _MINUS = "−"
 

@@ -7,11 +7,12 @@ first display, so a plain script never loads a view.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
-__all__ = ["Rich", "render", "set_loader"]
+__all__ = ["Card", "Rich", "render", "set_loader"]
 
 _loaders: list[Callable[[], object]] = []
 
@@ -27,13 +28,41 @@ def render(value: object) -> Mapping[str, Any]:
     return {"text/plain": str(value)}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """What a result shows, as plain values; how it looks is the views' business.
+
+    Attributes:
+        title: one strong line.
+        text: lines below it.
+        columns: a table's headings.
+        rows: its cells, as text.
+        numeric: positions of the columns that hold numbers.
+        note: the small line at the end.
+
+    """
+
+    title: str = ""
+    text: str = ""
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    numeric: Sequence[int] = ()
+    note: str = ""
+
+
 class Rich:
     """Base of every result that a notebook can show.
 
-    Subclasses define ``__str__`` (the text form, stable enough for a git diff).
+    Subclasses define ``__str__`` (the text form, stable enough for a git diff), and :meth:`card` where they
+    have more to show than that text.
     """
 
     __slots__ = ()
+
+    def card(self) -> Card:
+        """Return what the rich form shows; by default the text, its first line strong."""
+        title, _, text = str(self).partition("\n")
+        return Card(title=title, text=text)
 
     def _repr_mimebundle_(
         self,

@@ -285,7 +285,7 @@ class EmbeddedServer:
         ]
         if programs.major >= _BUILTIN_LOCALE_SINCE:
             options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        command = [programs.directory / "initdb", *options]
+        command: list[str | Path] = [programs.directory / "initdb", *options]
         run_program(command, layout.account, timeout=5 * self.timeout, cwd=layout.new_data, held=[held])
         layout.new_data.rename(self.data)
         sync_directory(layout.base)

@@ -128,7 +128,7 @@ def revision(url: Secret) -> str | None:
 
 def _examine(connection: Connection[Any]) -> Facts:
     def one(query: str) -> tuple[Any, ...]:
-        row = connection.execute(query).fetchone()
+        row: tuple[Any, ...] | None = connection.execute(query).fetchone()
         assert row is not None  # noqa: S101 - each of these queries gives one row
         return row
 

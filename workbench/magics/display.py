@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.getipython import get_ipython
 from IPython.display import clear_output, display
 
-from workbench.services.progress import Progress
-from workbench.views.prompts import streaming
-from workbench.views.runs import progress_line
+if TYPE_CHECKING:
+    from workbench.core.versions import PromptResult
+    from workbench.services.progress import Progress
 
-__all__ = ["CellReporter", "Stream", "in_notebook", "say"]
+__all__ = ["CellReporter", "Stream", "in_notebook", "say", "show_status"]
 
 #: A cell is redrawn at most this often, in seconds.
 _EVERY = 0.1
@@ -39,7 +40,7 @@ class Stream:
         self._drawn = 0
         self._last = 0.0
         self._lock = threading.Lock()
-        self._handle = display(streaming(""), raw=True, display_id=True) if in_notebook() else None
+        self._handle = display(_streaming(""), raw=True, display_id=True) if in_notebook() else None
 
     def heard(self, piece: str) -> None:
         """Keep a piece of text."""
@@ -53,7 +54,7 @@ class Stream:
         with self._lock:
             self._drawn, text = len(self._pieces), "".join(self._pieces)
         self._last = time.monotonic()
-        self._handle.update(streaming(text), raw=True)
+        self._handle.update(_streaming(text), raw=True)
 
     def close(self) -> None:
         """Make room for the result, which replaces what was streamed without a flicker."""
@@ -65,7 +66,7 @@ class CellReporter:
     """A run's progress as one line of the cell; in a terminal one line that redraws itself."""
 
     def __init__(self) -> None:
-        self._handle = None
+        self._handle: Any = None
         self._last = 0.0
 
     def update(self, progress: Progress) -> None:
@@ -73,13 +74,12 @@ class CellReporter:
         if time.monotonic() - self._last < 2 * _EVERY:
             return
         self._last = time.monotonic()
-        bundle = progress_line(progress.line(), progress.settled, progress.total)
         if not in_notebook():
             sys.stderr.write("\r" + progress.line())
         elif self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
+            self._handle = display(_bar(progress), raw=True, display_id=True)
         else:
-            self._handle.update(bundle, raw=True)
+            self._handle.update(_bar(progress), raw=True)
 
     def close(self, progress: Progress) -> None:
         """Show the last state."""
@@ -87,3 +87,22 @@ class CellReporter:
         self.update(progress)
         if not in_notebook():
             sys.stderr.write("\n")
+
+
+def show_status(result: PromptResult) -> None:
+    """Show the grey line alone: what ``NAME <<`` leaves in the cell."""
+    from workbench.views.prompts import status
+
+    display(status(result), raw=True)
+
+
+def _streaming(text: str) -> dict[str, str]:
+    from workbench.views.prompts import streaming
+
+    return streaming(text)
+
+
+def _bar(progress: Progress) -> dict[str, str]:
+    from workbench.views.runs import progress_line
+
+    return progress_line(progress.line(), progress.settled, progress.total)

@@ -12,17 +12,13 @@ from IPython.core.magic import (
     needs_local_scope,
     no_var_expand,
 )
-from IPython.display import display
 
 from workbench.core.keys import find_key
 from workbench.core.versions import PromptResult
 from workbench.errors import InputError
-from workbench.magics.display import Stream
+from workbench.magics.display import Stream, show_status
 from workbench.magics.grammar import PromptLine, format_help, parse_ab, parse_line
-from workbench.magics.requests import cell_of, test_of, wb_of
 from workbench.magics.session import Session
-from workbench.services.cells import perform
-from workbench.views.prompts import status
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -45,6 +41,9 @@ class WorkbenchMagics(Magics):
     @line_cell_magic
     def prompt(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """Write, call and keep prompts: ``%%prompt TITLE`` over a text, ``%prompt TITLE`` for a saved one."""
+        from workbench.magics.requests import cell_of
+        from workbench.services.cells import perform
+
         _refuse_key(line)
         parsed = parse_line(line, magic="%prompt" if cell is None else "%%prompt")
         if parsed.help:
@@ -64,6 +63,8 @@ class WorkbenchMagics(Magics):
     @line_magic
     def ab(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
         """Plan, run and show A/B tests: ``%ab run tone@1 tone@2 -d reviews -c equals:@label``."""
+        from workbench.magics.requests import test_of
+
         parsed = parse_ab(line)
         if parsed.help:
             print(format_help("ab"))  # noqa: T201 - a magic's help is its output
@@ -74,6 +75,8 @@ class WorkbenchMagics(Magics):
     @line_magic
     def wb(self, line: str) -> Any:
         """Show the connection; ``%wb use PROJECT`` changes the project."""
+        from workbench.magics.requests import wb_of
+
         return wb_of(self.session.workbench(), line)
 
     def _give(self, parsed: Any, result: Any) -> Any:
@@ -84,7 +87,7 @@ class WorkbenchMagics(Magics):
         if parsed.show:
             return result
         if isinstance(parsed, PromptLine) and isinstance(result, PromptResult) and not parsed.quiet:
-            display(status(result), raw=True)
+            show_status(result)
         return None
 
 

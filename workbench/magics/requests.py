@@ -105,7 +105,7 @@ def _test(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
         )
     if parsed.data is None:
         raise OptionError("a test needs cases", cure="add -d NAME of a DataFrame or dataset")
-    design = {
+    design: dict[str, Any] = {
         name: value
         for name, value in {
             "metric": parsed.metric or ("pass" if parsed.checks else "latency"),
@@ -120,7 +120,9 @@ def _test(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
         if value is not None
     }
     a, b = map(str, parsed.refs)
-    return workbench.ab.ask(a, b, data=_data(parsed.data, scope), name=parsed.name, scorers=parsed.checks, **design)
+    return workbench.ab.ask(
+        a, b, data=_data(parsed.data, scope), name=parsed.name, scorers=parsed.checks, **design
+    )
 
 
 def _text(parsed: PromptLine, text: str | None) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING
 
-from workbench.magics.config import Workbench as Config
 from workbench.magics.display import CellReporter, say
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from workbench.magics.config import Workbench as Config
     from workbench.services.workbench import Workbench
 
 __all__ = ["Session"]

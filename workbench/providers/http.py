@@ -255,6 +255,7 @@ class Http:
                 method,
                 url,
                 data=data,
+                headers=self._headers,  # not the session's: aiohttp would give those to the proxy as well
                 allow_redirects=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_headers,
@@ -313,7 +314,7 @@ class Http:
             total=None, connect=self._retry.connect_timeout, sock_read=self._retry.read_timeout
         )
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
+            connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
         )
         return self._session
 

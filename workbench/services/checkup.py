@@ -12,8 +12,9 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from workbench.db import health as database
@@ -34,7 +35,6 @@ __all__ = ["Check", "doctor", "health"]
 
 #: What a person sees first of a broken environment: the packages that do the work.
 _PACKAGES = (
-    "prompt-workbench",
     "jupyterlab",
     "ipykernel",
     "jupysql",
@@ -105,7 +105,8 @@ def _python() -> Check:
 
 
 def _packages() -> Check:
-    found, missing = [], []
+    # Not by an import statement: the package's own __init__ reaches up to the notebook's face.
+    found, missing = [f"prompt-workbench {import_module('workbench').__version__}"], []
     for name in _PACKAGES:
         try:
             found.append(f"{name} {metadata.version(name)}")
@@ -122,7 +123,7 @@ def _packages() -> Check:
 
 
 def _home(settings: Settings) -> Check:
-    there = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    there = next(path for path in (settings.home, *settings.home.parents) if _exists(path))
     free = shutil.disk_usage(there).free / _GIGABYTE
     message = f"{settings.home}, {free:.1f} GB free"
     if not os.access(there, os.W_OK | os.X_OK):
@@ -133,6 +134,14 @@ def _home(settings: Settings) -> Check:
     if free < 2:
         return Check(name="home", status="warn", message=message, cure="2 GB keep you from thinking of it")
     return Check(name="home", message=message)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:  # also a directory above it that may not be entered
+        return False
+    return True
 
 
 def _server(settings: Settings) -> tuple[list[Check], Secret | None]:
@@ -148,9 +157,11 @@ def _server(settings: Settings) -> tuple[list[Check], Secret | None]:
         url = saved_embedded_url(home, server)
     except WorkbenchError as error:
         return [_failed("server", error)], None
+    except OSError as error:
+        return [Check(name="server", status="fail", message=str(error), cure="see the line 'home'")], None
     if info is None or url is None:
         state = "not running" if server.data.exists() else "not made yet"
-        message = f"embedded: {state}; that happens by itself at the first use ({server.data})"
+        message = f"embedded: {state}; it starts by itself when it is needed ({server.data})"
         return [
             *checks,
             Check(name="server", status="warn", message=message, cure="workbench db start"),

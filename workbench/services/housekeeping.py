@@ -1,10 +1,10 @@
-"""The files of a home: what ``workbench lab`` puts there, and what ``workbench clean`` takes away."""
+"""The files of a home: what ``lab`` and ``models fetch`` put there, and what ``clean`` takes away."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from workbench.db.connect import target_of
 from workbench.db.embedded import EmbeddedServer
 from workbench.errors import ConfigError
-from workbench.providers.weights import CATALOGUE
+from workbench.providers import weights
 from workbench.resources import notebooks_dir
 from workbench.services.maintenance import stop_server
 from workbench.settings import Settings
@@ -85,6 +85,17 @@ def lab_command(
     ]
 
 
+def fetch_weights(name: str, settings: Settings, progress: Callable[[str], None] | None = None) -> str:
+    """Download the weights of a local model, checked by their hash; return its model id. Needs no database.
+
+    Raises:
+        WeightsError: the name is unknown, the download failed, or the file has another hash.
+
+    """
+    weights.fetch(name, settings.home, progress)
+    return f"local/{name}"
+
+
 def removable(settings: Settings, *, database: bool = False) -> list[Removable]:
     """Return what :func:`remove` may take away: fetched weights and reports, never notebooks.
 
@@ -98,7 +109,7 @@ def removable(settings: Settings, *, database: bool = False) -> list[Removable]:
     """
     models = settings.home / "models"
     found = [
-        _removable("fetched weights", [models / f"{name}.gguf" for name in CATALOGUE]),
+        _removable("fetched weights", [models / f"{name}.gguf" for name in weights.CATALOGUE]),
         _removable("report files", [settings.home / "reports"]),
     ]
     if database:

@@ -193,10 +193,13 @@ def psql(
         EmbeddedServerError: this PostgreSQL comes without psql.
 
     """
-    server = EmbeddedServer(target_of(settings).embedded or settings.home, pg_bin=settings.pg_bin)
+    target = target_of(settings)
+    server = EmbeddedServer(target.embedded or settings.home, pg_bin=settings.pg_bin)
     program = server.program("psql")
     url = connection_url(settings, progress)
-    return [str(program), f"--dbname={url}", *arguments], server.environment()
+    # An external server may need PGSSLROOTCERT and the like.
+    environment = server.environment() if target.url is None else dict(os.environ)
+    return [str(program), f"--dbname={url}", *arguments], environment
 
 
 def prepare(

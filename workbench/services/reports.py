@@ -119,6 +119,22 @@ class Reports:
             )
         return found[0]
 
+    def page(self, report_id: str | None = None) -> Path:
+        """Return a report's HTML file; of the newest one without an id.
+
+        Raises:
+            UnknownReferenceError: there is no such report, or its file is gone.
+
+        """
+        found = self.get(report_id)
+        page = Path(found["html"] or "")
+        if not page.is_file():
+            raise UnknownReferenceError(
+                f"the page of report {found['name']} ({found['id'][:8]}) is not on this machine",
+                cure=f"make it again: workbench report run {found['name']}",
+            )
+        return page
+
     def _record(self, report_id: Any, outcome: ExecutionOutcome, html: Path) -> None:
         with self._wb.database.session() as session:
             queries.end(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workbench.core.display import Rich
+from workbench.core.display import Card, Rich
 from workbench.core.versions import format_cost
 from workbench.db import frames
 from workbench.db.queries.runs import Counts
@@ -95,14 +95,41 @@ class Run(Rich):
         """Go on where the run stopped; what is answered is never asked again."""
         return self.workbench.running.resume(self, retry_errors=retry_errors, budget=budget)
 
+    def card(self) -> Card:
+        """Return one row for each prompt and model, and the line that sums it up."""
+        rows = [
+            (
+                str(row["variant"] or ""),
+                f"{row['prompt']}@{row['version']}",
+                str(row["model"]),
+                f"{row['calls']:,}",
+                f"{row['failed']:,}",
+                _number(row["passed"], lambda share: f"{100 * share:.1f} %"),
+                _number(row["cost"], lambda cost: f"${cost:,.4f}"),
+                _number(row["latency_p50_ms"], lambda ms: f"{ms / 1000:.2f} s"),
+                _number(row["latency_p95_ms"], lambda ms: f"{ms / 1000:.2f} s"),
+            )
+            for row in self.summary().to_dict(orient="records")
+        ]
+        columns = ("", "prompt", "model", "calls", "failed", "passed", "cost", "p50", "p95")
+        return Card(columns=columns, rows=rows, numeric=(3, 4, 5, 6, 7, 8), note=str(self))
+
     def __str__(self) -> str:
         counts = self.counts
         parts = [f"{counts.done:,} of {counts.planned:,} done"]
         parts += [f"{counts.failed:,} failed"] if counts.failed else []
         parts += [f"{counts.lost:,} without an answer"] if counts.lost else []
         parts += [f"{counts.cached:,} from cache"] if counts.cached else []
+        parts += [f"{counts.passed:,} of {counts.scored:,} passed"] if counts.scored else []
         cost = format_cost(counts.cost)
         if counts.cost_unknown and counts.cost is not None:
             cost += f" and {counts.cost_unknown} of unknown cost"
         arms = ", ".join(f"{arm['prompt']} on {arm['model']}" for arm in self.plan["arms"])
         return f"run {str(self.id)[:8]} ({self.status}): {arms} · {' · '.join(parts)} · {cost}"
+
+
+def _number(value: Any, write: Callable[[float], str]) -> str:
+    """Write a number of a table, or nothing where it is missing."""
+    import pandas as pd
+
+    return "" if pd.isna(value) else write(float(value))

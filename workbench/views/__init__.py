@@ -1,1 +1,7 @@
-"""Values to safe HTML or a plotly figure."""
+"""Values to safe HTML or a plotly figure. Importing this package registers every renderer."""
+
+from __future__ import annotations
+
+from workbench.views import cards, prompts
+
+__all__ = ["cards", "prompts"]

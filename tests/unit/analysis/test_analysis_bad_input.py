@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from workbench.analysis import compare, mcnemar, tango_interval
-from workbench.analysis.quality import WARNINGS
+from workbench.analysis.wording import WARNINGS
 from workbench.errors import AnalysisInputError
 
 RNG = np.random.default_rng(8)

@@ -178,7 +178,7 @@ TEXT_STREAM = b": OPENROUTER PROCESSING\r\n\r\n" + sse(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, len(TEXT_STREAM)), max_size=30))
 def test_every_split_of_a_stream_gives_the_same_text(cuts):
     answer, said = streamed(TEXT_STREAM, cuts)
@@ -186,7 +186,7 @@ def test_every_split_of_a_stream_gives_the_same_text(cuts):
     assert answer.finish_reason == "stop"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, len(TEXT_STREAM) - 1))
 def test_a_stream_cut_anywhere_is_right_or_fails_with_a_prefix_of_the_text(at):
     answer = Answer(PEER, "asked", streamed=True, on_text=None)
@@ -265,7 +265,7 @@ def test_a_server_that_does_not_stream_is_read_whole():
         assert (answer.text, said) == ("Hi", ["Hi"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

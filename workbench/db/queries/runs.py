@@ -65,6 +65,8 @@ class Counts:
     cached: int = 0
     cost: Decimal | None = None
     cost_unknown: int = 0
+    scored: int = 0
+    passed: int = 0
 
     @property
     def open(self) -> int:
@@ -215,6 +217,8 @@ def counts(session: Session, run_id: uuid.UUID) -> Counts:
             .filter(Execution.status == "done", Execution.cost_estimate.is_(None))
             .label("unknown"),
             func.count().filter(Execution.cost_source == "cache").label("cached"),
+            func.count().filter(Execution.status == "done", Execution.passed.isnot(None)).label("scored"),
+            func.count().filter(Execution.status == "done", Execution.passed.is_(other=True)).label("passed"),
         )
         .where(Execution.run_id == run_id)
         .group_by(*call)
@@ -228,6 +232,8 @@ def counts(session: Session, run_id: uuid.UUID) -> Counts:
             func.sum(best.c.cost),
             func.coalesce(func.sum(best.c.unknown), 0),
             func.coalesce(func.sum(best.c.cached), 0),
+            func.coalesce(func.sum(best.c.scored), 0),
+            func.coalesce(func.sum(best.c.passed), 0),
         )
     ).one()
     planned = session.scalars(select(Run.n_planned).where(Run.id == run_id)).one()
@@ -239,6 +245,8 @@ def counts(session: Session, run_id: uuid.UUID) -> Counts:
         cost=row[3],
         cost_unknown=int(row[4]),
         cached=int(row[5]),
+        scored=int(row[6]),
+        passed=int(row[7]),
     )
 
 

@@ -1,0 +1,143 @@
+"""``workbench prompt|run|ab …``: a look at what a project holds; the work itself is done in notebooks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from workbench.cli.commands import Group, json_option, opened, project_option
+from workbench.cli.output import records, say, show_json, show_table
+
+__all__ = ["ab", "prompt", "run"]
+
+_VERSION_FIELDS = (
+    "ref",
+    "labels",
+    "content",
+    "system_prompt",
+    "variables",
+    "settings",
+    "tags",
+    "note",
+    "created_at",
+)
+
+
+@click.group(cls=Group)
+def prompt() -> None:
+    """Look at prompts and their versions."""
+
+
+@prompt.command("list", examples=["workbench prompt list", "workbench prompt list --project support-bot"])
+@project_option
+@json_option
+def _prompts(*, project: str | None, as_json: bool) -> None:
+    """List the titles of a project's prompts."""
+    with opened(project) as wb:
+        titles = wb.prompts.list()
+    if as_json:
+        show_json(titles)
+    else:
+        show_table([{"prompt": title} for title in titles], ["prompt"], empty="no prompts yet")
+
+
+@prompt.command("show", examples=["workbench prompt show tone@prod", "workbench prompt show tone@3 --json"])
+@click.argument("ref")
+@project_option
+@json_option
+def _prompt(ref: str, *, project: str | None, as_json: bool) -> None:
+    """Print one version of a prompt.
+
+    REF is a title, title@3 or title@label.
+    """
+    with opened(project) as wb:
+        version = wb.prompts.get(ref)
+    if as_json:
+        show_json({name: getattr(version, name) for name in _VERSION_FIELDS})
+    else:
+        say(str(version))
+
+
+@prompt.command("history", examples=["workbench prompt history tone"])
+@click.argument("title")
+@project_option
+@json_option
+def _history(title: str, *, project: str | None, as_json: bool) -> None:
+    """List the versions of a prompt, newest first."""
+    with opened(project) as wb:
+        rows = records(wb.prompts.history(title))
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(rows, ["version", "labels", "created_at", "note", "content"], empty="no versions")
+
+
+@click.group(cls=Group)
+def run() -> None:
+    """Look at runs."""
+
+
+@run.command("list", examples=["workbench run list", "workbench run list --limit 100 --json"])
+@click.option(
+    "--limit", default=20, show_default=True, metavar="N", type=click.IntRange(1), help="Only the newest N."
+)
+@project_option
+@json_option
+def _runs(*, limit: int, project: str | None, as_json: bool) -> None:
+    """List a project's runs, newest first.
+
+    What was called, what became of it, and what it cost.
+    """
+    with opened(project) as wb:
+        rows = records(wb.frames.runs(limit=limit))
+    if as_json:
+        show_json(rows)
+    else:
+        columns = [
+            "created_at",
+            "status",
+            "prompts",
+            "models",
+            "calls",
+            "done",
+            "failed",
+            "lost",
+            "cost",
+            "run_id",
+        ]
+        show_table(rows, columns, empty="no runs yet")
+
+
+@click.group(cls=Group)
+def ab() -> None:
+    """Look at A/B tests."""
+
+
+@ab.command("list", examples=["workbench ab list", "workbench ab list --json"])
+@project_option
+@json_option
+def _tests(*, project: str | None, as_json: bool) -> None:
+    """List a project's A/B tests with their verdicts."""
+    with opened(project) as wb:
+        rows = records(wb.frames.tests())
+    if as_json:
+        show_json(rows)
+    else:
+        columns = ["name", "status", "a", "b", "metric", "sample_size", "verdict", "effect", "low", "high"]
+        show_table(rows, columns, empty="no A/B tests yet")
+
+
+@ab.command("show", examples=["workbench ab show tone-b", "workbench ab show tone-b --json"])
+@click.argument("name")
+@project_option
+@json_option
+def _test(name: str, *, project: str | None, as_json: bool) -> None:
+    """Print a test's design, arms and verdict."""
+    with opened(project) as wb:
+        test = wb.ab.get(name)
+    if as_json:
+        names = (each.name for each in dataclasses.fields(test) if each.name != "workbench")
+        show_json({each: getattr(test, each) for each in names})
+    else:
+        say(str(test))
