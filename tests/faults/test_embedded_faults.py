@@ -98,8 +98,8 @@ def test_a_killed_postmaster_is_followed_by_one_that_has_every_commit(server):
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (20,)
 
 
-def test_ten_kills_in_a_row_lose_nothing(server):
-    for n in range(10):
+def test_five_kills_in_a_row_lose_nothing(server):
+    for n in range(5):
         info = server.ensure()
         assert info.started
         with connect(server) as connection:
@@ -108,7 +108,7 @@ def test_ten_kills_in_a_row_lose_nothing(server):
             kill(info.pid)
     server.ensure()
     with connect(server) as connection:
-        assert connection.execute("SELECT array_agg(n ORDER BY n) FROM kept").fetchone() == (list(range(10)),)
+        assert connection.execute("SELECT array_agg(n ORDER BY n) FROM kept").fetchone() == (list(range(5)),)
 
 
 def test_a_backend_that_outlived_its_postmaster_is_ended(server):
@@ -213,7 +213,8 @@ def test_a_socket_deleted_under_a_running_server_ends_in_a_reachable_one(server)
 
 def test_a_directory_deleted_under_a_running_server_is_made_anew(new_server):
     first = new_server.ensure()
-    shutil.rmtree(new_server._layout.base)
+    while new_server._layout.base.exists():  # the server itself removes files meanwhile
+        shutil.rmtree(new_server._layout.base, ignore_errors=True)
     second = new_server.ensure()
     assert second.started
     assert answers(new_server)

@@ -127,7 +127,9 @@ def test_two_runs_of_the_same_calls_are_identical_and_share_one_child(home):
 
 def test_a_cut_answer_is_incomplete_and_costs_nothing(home):
     request = ChatRequest(
-        model="smollm2", messages=(Message("user", "Count to one hundred."),), options={"max_tokens": 4}
+        model="smollm2",
+        messages=(Message("user", "Count to one hundred."),),
+        options={"temperature": 0, "max_tokens": 4},
     )
     with pytest.raises(IncompleteAnswerError) as caught:
         with_provider(home, lambda provider: provider.chat(request))
@@ -184,7 +186,9 @@ def test_a_child_killed_during_a_call_gives_a_typed_error(home):
     async def use(provider):
         await provider.chat(REQUEST)
         (child,) = children()
-        long = ChatRequest(model="smollm2", messages=(Message("user", "Write a long story."),))
+        long = ChatRequest(
+            model="smollm2", messages=(Message("user", "Write a long story."),), options={"temperature": 0}
+        )
         asyncio.get_running_loop().call_later(0.15, child.kill)
         await provider.chat(long)
 

@@ -80,12 +80,11 @@ class Unit:
 
     def size(self, value: float) -> str:
         """Write a target, margin or detectable difference: as it was typed, or two significant digits."""
-        shown = round(value * self.factor, 9)
-        typed = f"{shown:,.6g}".replace("-", _MINUS)
-        number = (
-            typed if len(typed) <= 5 else f"{shown:,.{max(0, 1 - _magnitude(shown))}f}".replace("-", _MINUS)
-        )
-        return f"{self.prefix}{number} {self.name}".rstrip()
+        shown = round(value * self.factor, 12)
+        short, exact = (f"{shown:.{max(0, digits - _magnitude(shown))}f}" for digits in (1, 2))
+        typed = math.isclose(float(exact), shown, rel_tol=1e-9)
+        number = f"{float(exact):,.12f}".rstrip("0").rstrip(".") if typed else short
+        return f"{self.prefix}{number.replace('-', _MINUS)} {self.name}".rstrip()
 
     def _number(self, value: float, decimals: int) -> str:
         shown = round(value * self.factor, decimals)

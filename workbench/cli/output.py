@@ -45,12 +45,12 @@ def visible(text: str) -> str:
 
 def say(text: str) -> None:
     """Print a result."""
-    click.echo(visible(text) if sys.stdout.isatty() else text)
+    print(visible(text) if sys.stdout.isatty() else text)  # click.echo would take escapes out of files too
 
 
 def show_json(value: Any) -> None:
     """Print JSON, non-ASCII characters escaped."""
-    click.echo(json.dumps(value, indent=2, default=_plain))
+    print(json.dumps(value, indent=2, default=_plain))
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:
@@ -77,10 +77,10 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, emp
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a DataFrame's rows as dicts, missing values as None."""
+    """Return a DataFrame's rows as dicts of Python's own values, missing ones as None."""
     plain = frame.astype(object)
     return [
-        {str(name): value for name, value in row.items()}
+        {str(name): _python(value) for name, value in row.items()}
         for row in plain.where(frame.notna(), None).to_dict(orient="records")
     ]
 
@@ -126,6 +126,11 @@ def _console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     wide = None if stream.isatty() else 10_000  # what is read by programs is never cut
     return Console(stderr=stderr, width=wide, highlight=False, emoji=False, markup=False)
+
+
+def _python(value: Any) -> Any:
+    # A pandas Timestamp is a datetime, but its astimezone() wants to be told the zone.
+    return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
 
 
 def _cell(value: Any) -> str:

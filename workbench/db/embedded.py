@@ -51,6 +51,7 @@ __all__ = ["EmbeddedServer", "ServerInfo"]
 _SPACE_TO_START = 32_000_000  # bytes; below two WAL segments a failed start has one likely reason
 _LOG_LIMIT = 1_000_000  # bytes, after which the log is set aside at the next start
 _BUILTIN_LOCALE_SINCE = 17
+_OTHER_CLIENTS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())"
 _FAREWELL = 0.5  # seconds in which a client that has just left disappears from pg_stat_activity
 
 
@@ -352,19 +353,18 @@ class EmbeddedServer:
     def _other_clients(self) -> bool:
         import psycopg
 
-        query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())"
         url = self.url(user=self.superuser, password=self.superuser_password, dbname="postgres")
         try:
             with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
                 deadline = time.monotonic() + _FAREWELL
-                while (row := connection.execute(query).fetchone()) == (
-                    True,
-                ) and time.monotonic() < deadline:
+                while connection.execute(_OTHER_CLIENTS).fetchone() == (True,):
+                    if time.monotonic() > deadline:
+                        return True
                     time.sleep(0.02)
         except psycopg.Error as error:
             message = f"the embedded server cannot be asked who is connected: {error}"
             raise EmbeddedServerError(message, cure="workbench db stop --force") from error
-        return row == (True,)
+        return False
 
 
 def _silent(_: str) -> None:

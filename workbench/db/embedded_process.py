@@ -81,11 +81,11 @@ def server_process(record: PidFile, data: Path) -> psutil.Process | None:
         if process.status() in _DEAD:
             return None
         try:
-            same = Path(process.exe()).name == "postgres" and os.path.samestat(
+            same = "postgres" in Path(process.exe()).name and os.path.samestat(
                 _directory(process), data.stat()
             )
         except (psutil.AccessDenied, PermissionError):
-            same = process.name() == "postgres" and abs(process.create_time() - record.started) < _CLOCK_SLACK
+            same = "postgres" in process.name() and abs(process.create_time() - record.started) < _CLOCK_SLACK
     except (psutil.NoSuchProcess, FileNotFoundError):
         return None
     return process if same else None
@@ -119,7 +119,8 @@ def end_leftovers(*directories: Path) -> None:
 
 def _works_in(process: psutil.Process, directory: Path) -> bool:
     try:
-        if Path(process.exe()).name not in {"postgres", "initdb"}:
+        name = Path(process.exe()).name
+        if "postgres" not in name and name != "initdb":
             return False
         info = _directory(process)
         deleted = info.st_nlink == 0 and process.cwd() == os.path.realpath(directory)

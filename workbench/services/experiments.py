@@ -244,7 +244,8 @@ class Experiments:
             mde=test.mde,
             seed=test.seed,
         )
-        self._store(test, comparison)
+        if self.get(test.name).status != "completed":
+            self._store(test, comparison)  # afterwards the verdict is only reprinted: there is no further look
         self._wb.last = comparison
         return comparison
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from workbench.views import cards, prompts
+from workbench.views import cards, experiments, prompts
 
-__all__ = ["cards", "prompts"]
+__all__ = ["cards", "experiments", "prompts"]

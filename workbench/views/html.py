@@ -1,16 +1,35 @@
 """The only place that builds tags: everything that is not already ``Html`` is escaped.
 
 Model output, prompts, titles and numbers come in as plain values; what goes out is :class:`Html`.
+Looks are inline styles on JupyterLab's own variables, because a style sheet is lost when a notebook
+is reopened untrusted and when a report is cleaned.
 """
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["Html", "escape", "join", "status_line", "table", "tag", "text_block"]
+from workbench.views.theme import colour
+
+__all__ = [
+    "Html",
+    "escape",
+    "join",
+    "plot_text",
+    "status_line",
+    "table",
+    "tag",
+    "text_block",
+    "warning_list",
+]
 
 _VOID = frozenset({"br", "hr", "line", "rect", "circle", "path"})
+_NAME = re.compile(r"[a-z][a-z0-9]*")
+_ATTRIBUTE = re.compile(r"(?!on)[a-zA-Z][a-zA-Z0-9-]*")
+_FORBIDDEN = frozenset({"script", "style", "iframe", "object", "embed", "base", "link", "meta"})
+_LINK = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)
 
 
 class Html(str):
@@ -20,8 +39,21 @@ class Html(str):
 
 
 def escape(value: object) -> Html:
-    """Return any value as text with its markup neutralised; ``Html`` passes as it is."""
-    return value if isinstance(value, Html) else Html(html.escape(str(value), quote=True))
+    """Return any value as text with its markup neutralised; ``Html`` passes as it is.
+
+    What cannot stand in a UTF-8 page (a lone surrogate, NUL) becomes a replacement character.
+
+    >>> escape("<b>&</b>")
+    '&lt;b&gt;&amp;&lt;/b&gt;'
+    """
+    if isinstance(value, Html):
+        return value
+    return Html(_escaped(value))
+
+
+def _escaped(value: object) -> str:
+    text = str(value).encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return html.escape(text, quote=True)
 
 
 def join(parts: Iterable[object], separator: str = "") -> Html:
@@ -34,17 +66,36 @@ def tag(name: str, *children: object, **attributes: object) -> Html:
 
     A trailing underscore of an attribute is dropped, other underscores become hyphens; None leaves it out.
 
+    Args:
+        name: of the element; elements that run or load something are refused.
+        children: values, escaped unless they are ``Html``; None is left out.
+        attributes: values, always escaped; event handlers and links that run are refused.
+
+    Raises:
+        ValueError: a programming error: a name that must not be written.
+
     >>> tag("b", "a < b", class_="x")
     '<b class="x">a &lt; b</b>'
     """
+    if not _NAME.fullmatch(name) or name in _FORBIDDEN:
+        raise ValueError(f"the element {name!r} must not be written")
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        _attribute(key.rstrip("_").replace("_", "-"), value)
         for key, value in attributes.items()
         if value is not None
     )
     if name in _VOID:
         return Html(f"<{name}{written}/>")
-    return Html(f"<{name}{written}>{join(children)}</{name}>")
+    return Html(f"<{name}{written}>{join(child for child in children if child is not None)}</{name}>")
+
+
+def _attribute(name: str, value: object) -> str:
+    if not _ATTRIBUTE.fullmatch(name) or name.lower() == "srcdoc":
+        raise ValueError(f"the attribute {name!r} must not be written")
+    if name in {"href", "src"} and not _LINK.match(str(value)):
+        raise ValueError(f"a link must begin with https, http, mailto or #, not {str(value)[:20]!r}")
+    # also what is Html already: inside quotes a tag is only text
+    return f' {name}="{_escaped(value)}"'
 
 
 def table(
@@ -55,27 +106,57 @@ def table(
     **attributes: object,
 ) -> Html:
     """Return a table; ``numeric`` are the positions of columns that are aligned to the right."""
-    aligned = dict.fromkeys(numeric, "text-align:right")
-    head = tag(
-        "tr", *(tag("th", cell, style=aligned.get(i, "text-align:left")) for i, cell in enumerate(columns))
-    )
+    right = frozenset(numeric)
+    sides = ["right" if i in right else "left" for i in range(len(columns))]
+    head = tag("tr", *(tag("th", cell, style=_HEAD[side]) for cell, side in zip(columns, sides, strict=True)))
     body = [
-        tag("tr", *(tag("td", cell, style=aligned.get(i, "text-align:left")) for i, cell in enumerate(row)))
+        tag("tr", *(tag("td", cell, style=_CELL[side]) for cell, side in zip(row, sides, strict=True)))
         for row in rows
     ]
     return tag("table", tag("thead", head), tag("tbody", *body), **attributes)
 
 
+_CELL = {
+    "left": "text-align:left;padding:3px 8px",
+    "right": "text-align:right;padding:3px 8px;white-space:nowrap",
+}
+_HEAD = {
+    side: f"{style};font-weight:600;color:{colour('dim')};border-bottom:1px solid {colour('line')}"
+    for side, style in _CELL.items()
+}
+
+
 def status_line(text: object) -> Html:
     """Return the grey line that ends an answer."""
-    return tag(
-        "div",
-        text,
-        class_="wb-status",
-        style="color:var(--jp-ui-font-color2,#757575);font-size:12px;margin-top:4px",
-    )
+    style = f"color:{colour('dim')};font-size:12px;margin-top:4px"
+    return tag("div", text, class_="wb-status", style=style)
 
 
 def text_block(text: object) -> Html:
-    """Return model text as it is: escaped, with its line breaks."""
-    return tag("div", text, class_="wb-text", style="white-space:pre-wrap;overflow-wrap:anywhere")
+    """Return model text as it is: escaped, with its line breaks, in its own direction."""
+    return tag("div", text, class_="wb-text", dir="auto", style="white-space:pre-wrap;overflow-wrap:anywhere")
+
+
+def warning_list(warnings: Iterable[tuple[object, object]]) -> Html:
+    """Return one line per warning: its code and what it means; nothing where there are none."""
+    lines = [
+        tag("div", tag("code", code, style=_CODE), " ", explanation, style="margin:3px 0")
+        for code, explanation in warnings
+    ]
+    return tag("div", *lines, class_="wb-warnings", style=_WARNINGS) if lines else Html()
+
+
+_WARNINGS = f"border-left:3px solid {colour('warn')};padding:2px 0 2px 10px;margin:10px 0"
+_CODE = f"font-size:11px;font-weight:600;color:{colour('text')};background:none;padding:0"
+
+
+def plot_text(value: object) -> str:
+    """Return any value as a plotly label that shows as it is: no markup, no links, no TeX.
+
+    Plotly reads a small HTML in every label, decodes entities after that, and takes what stands
+    between two dollar signs for a formula.
+
+    >>> plot_text("<b>$1 & $2</b>")
+    '&lt;b&gt;&#36;1 &amp; &#36;2&lt;/b&gt;'
+    """
+    return html.escape(str(value), quote=False).replace("$", "&#36;")
