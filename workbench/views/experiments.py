@@ -124,11 +124,8 @@ def _strip(comparison: Comparison) -> Html | None:
     if low is not None and high is not None:
         bar = f"{scale.span(low, high)};height:4px;border-radius:2px;background-color:{accent}"
         pieces.append(_piece(_HEIGHT // 2 - 2, bar))
-    dot = tag(
-        "div",
-        style=f"margin-left:-9px;width:14px;height:14px;border-radius:9px;border:2px solid {colour('surface')};background-color:{accent}",
-    )
-    pieces.append(_piece(_HEIGHT // 2 - 9, f"margin-left:{scale.at(comparison.effect)}", dot))
+    dot = tag("div", style=f"{_DOT};background-color:{accent}")
+    pieces.append(_piece(_HEIGHT // 2 - 8, f"margin-left:{scale.at(comparison.effect)}", dot))
     axis = tag("div", *pieces, style=f"height:{_HEIGHT}px;border-bottom:1px solid {colour('line')}")
     ticks = [_tick(scale.at(value), text) for value, text in scale.ticks()]
     return tag(
@@ -143,6 +140,10 @@ def _strip(comparison: Comparison) -> Html | None:
     )
 
 
+_DOT = (
+    "margin-left:-8px;width:16px;height:16px;box-sizing:border-box;border-radius:8px;"
+    f"border:2px solid {colour('surface')}"
+)
 _BAND = "background-color:rgba(127,127,127,0.18)"
 _ZERO = f"border-left:1px solid {colour('dim')}"
 
