@@ -250,6 +250,7 @@ def _fine_print(comparison: Comparison) -> str:
         f"standardised effect {comparison.effect_size:.2f}".replace("-", "−")
         if comparison.effect_size is not None
         else "",
+        f"grey: within ±{unit_of(question).size(question.margin)}" if question.margin else "",
         f"planned: {question.n_planned:,} cases" if question.n_planned else "",
         "every difference is B − A",
     ]
@@ -267,7 +268,9 @@ def effect_figure(comparison: Comparison, *, mode: Mode = "auto") -> Figure:
 
     unit = unit_of(comparison.question)
     figure = graph_objects.Figure(layout={"template": template(mode), "height": 170, "showlegend": False})
-    title = f"{verdict_words(comparison.verdict)} · {label(comparison)}"
+    margin = comparison.question.margin
+    band = f" · grey: within ±{unit.size(margin)}" if margin is not None else ""
+    title = f"{verdict_words(comparison.verdict)} · {label(comparison)}{band}"
     figure.update_layout(title={"text": plot_text(title), "font": {"size": 14}, "x": 0, "xref": "paper"})
     figure.update_yaxes(visible=False, range=[-1, 1], fixedrange=True)
     if comparison.effect is None:
@@ -275,7 +278,6 @@ def effect_figure(comparison: Comparison, *, mode: Mode = "auto") -> Figure:
         figure.add_annotation(text=plot_text(headline(comparison)), showarrow=False)
         return figure
     scale = _Scale(comparison)
-    margin = comparison.question.margin
     if margin is not None:
         figure.add_vrect(
             x0=-margin * unit.factor,

@@ -94,5 +94,6 @@ def template(mode: Mode = "auto") -> layout.Template:
             "yaxis": axis,
             "margin": {"l": 16, "r": 16, "t": 32, "b": 40},
             "hoverlabel": {"font": {"size": 13}},
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": line, "activecolor": dim},
         }
     )
