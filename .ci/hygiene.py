@@ -1,5 +1,6 @@
 """Small things that no linter looks at: stray spaces, conflict marks, big files, files that do not parse."""
 
+# ruff: noqa: INP001 - a script, not a package
 from __future__ import annotations
 
 import json
@@ -56,11 +57,11 @@ def _unparsed(text: str, suffix: str) -> Iterator[str]:
 def main() -> int:
     """Look at every file that is, or would be, in version control."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0")
-    paths = [Path(name) for name in sorted(set(names) - {""})]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - a constant
+    paths = [Path(name) for name in sorted(set(listed.stdout.split("\0")) - {""})]
     paths = [path for path in paths if path.is_file() and VERBATIM not in path.parents]
     found = [f"{path} {complaint}" for path in paths for complaint in complaints(path)]
-    print("\n".join(found) if found else f"{len(paths)} files are tidy")
+    sys.stdout.write("\n".join(found or [f"{len(paths)} files are tidy"]) + "\n")
     return bool(found)
 
 

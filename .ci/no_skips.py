@@ -1,5 +1,6 @@
 """A pytest plugin: a test that is skipped has proved nothing, so here it fails."""
 
+# ruff: noqa: INP001 - a plugin, not a package
 from __future__ import annotations
 
 from collections.abc import Generator

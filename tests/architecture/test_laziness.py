@@ -17,7 +17,7 @@ import workbench
 SCRIPT = """
 import sys
 import workbench
-workbench.connect, workbench.WorkbenchError
+workbench.connect, workbench.Workbench, workbench.arm
 """
 
 EXTENSION = """

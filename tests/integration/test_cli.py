@@ -173,7 +173,7 @@ def test_a_line_that_does_not_parse_ends_with_2(cli):
 def test_a_home_that_cannot_be_made_is_an_error_in_two_lines(cli, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "file" / "home"))
-    for words in (["lab"], ["clean"], ["models", "fetch"], ["doctor"]):
+    for words in (["lab"], ["db", "start"], ["clean"], ["models", "fetch"], ["doctor"]):
         code, _, err = cli(*words)
         assert code in {0, 1, 2}
         assert "Traceback" not in err

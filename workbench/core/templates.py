@@ -97,7 +97,7 @@ def _parse(text: str) -> Template:
     return Template(text, variables, required, tree)
 
 
-def _missing(missing: Sequence[str], values: Mapping[str, Any]) -> UndefinedVariableError:
+def _missing(missing: Sequence[str], values: Mapping[Any, Any]) -> UndefinedVariableError:
     names = ", ".join(map(repr, missing))
     verb = "variable {} is" if len(missing) == 1 else "variables {} are"
     known = [name for name in values if isinstance(name, str)]  # a frame's columns may be numbers

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.db.embedded import EmbeddedServer
+from workbench.db.embedded_files import filesystem_errors
 from workbench.db.migrate import DATABASE
 from workbench.db.urls import Target, parse_url, read_saved_url, save_connection
 from workbench.errors import SchemaVersionError
@@ -61,11 +62,12 @@ def embedded_person_url(
 ) -> Secret:
     """Start the embedded server, make or migrate its database, and return the person's URL."""
     server = EmbeddedServer(home, pg_bin=settings.pg_bin)
-    server.ensure(progress)
     state = home / "embedded"
+    with filesystem_errors(state):  # before a server runs that nobody could log in to
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    server.ensure(progress)
     saved = read_saved_url(state)
     if saved is None:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _lock(state / "lock"):
             saved = read_saved_url(state) or _prepare(server, state, progress)
     fresh = _relocate(saved, server)

@@ -61,6 +61,11 @@ class Stream:
         if self._handle is not None:
             clear_output(wait=True)
 
+    def keep(self) -> None:
+        """Leave what had arrived in the cell: there will be no result."""
+        if self._handle is not None:
+            self._handle.update(_streaming("".join(self._pieces), end=True), raw=True)
+
 
 class CellReporter:
     """A run's progress as one line of the cell; in a terminal one line that redraws itself."""
@@ -96,10 +101,10 @@ def show_status(result: PromptResult) -> None:
     display(status(result), raw=True)
 
 
-def _streaming(text: str) -> dict[str, str]:
+def _streaming(text: str, *, end: bool = False) -> dict[str, str]:
     from workbench.views.prompts import streaming
 
-    return streaming(text)
+    return streaming(text, end=end)
 
 
 def _bar(progress: Progress) -> dict[str, str]:

@@ -15,7 +15,7 @@ from IPython.core.magic import (
 
 from workbench.core.keys import find_key
 from workbench.core.versions import PromptResult
-from workbench.errors import InputError
+from workbench.errors import InputError, WorkbenchError
 from workbench.magics.display import Stream, show_status
 from workbench.magics.grammar import PromptLine, format_help, parse_ab, parse_line
 from workbench.magics.session import Session
@@ -53,9 +53,12 @@ class WorkbenchMagics(Magics):
         stream = None if parsed.quiet or parsed.data else Stream()
         try:
             result = perform(self.session.workbench(), cell_of(parsed, cell, scope, stream))
-        finally:
+        except WorkbenchError:
             if stream is not None:
-                stream.close()
+                stream.keep()
+            raise
+        if stream is not None:
+            stream.close()
         return self._give(parsed, result)
 
     @no_var_expand

@@ -96,10 +96,9 @@ class Datasets:
             DataError: no rows, an unknown column, or a key that appears twice.
 
         """
-        check_title(name)
-        return self._store(
-            name, make_cases(_records(data), key=key, expected=expected, cluster=cluster, split=split)
-        )
+        found = make_cases(_records(data), key=key, expected=expected, cluster=cluster, split=split)
+        repeated = sum(case.key != case.cluster for case in found) if key is None and cluster is None else 0
+        return self._store(check_title(name), found, repeated=repeated)
 
     def get(self, ref: str) -> Dataset:
         """Return a dataset: ``name`` (the newest version) or ``name@2``.
@@ -161,12 +160,12 @@ class Datasets:
         with self._wb.database.session() as session:
             return _dataset(queries.by_id(session, dataset_id))
 
-    def _store(self, name: str, found: Sequence[Case]) -> Dataset:
+    def _store(self, name: str, found: Sequence[Case], *, repeated: int = 0) -> Dataset:
         content = _content_hash(found)
         columns = tuple(found[0].inputs)
         settings = {
             "has_expected": any(case.expected is not None for case in found),
-            "repeated": len(found) - len({case.cluster for case in found}),
+            "repeated": repeated,
         }
         for _ in range(2):
             try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.cases import Case
 from workbench.db.queries import evaluations as queries
+from workbench.scorers import check_cases
 from workbench.scorers import get as get_scorer
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ class Evaluating:
 
         """
         return [get_scorer(spec) if isinstance(spec, str) else spec for spec in scorers]
+
+    def check_cases(self, scorers: Sequence[Any], cases: Sequence[Case]) -> None:
+        """Find cases that lack what a scorer compares with, before the first call is paid for.
+
+        Raises:
+            DataError: a case has no expected answer, or not the column that a scorer names.
+
+        """
+        for scorer in self.check(scorers):
+            if any(scorer.name == spec for spec in scorers):  # rules only: a person's own scorer may be dear
+                check_cases(scorer, cases)
 
     def score(self, run_id: uuid.UUID, scorers: Sequence[Any]) -> int:
         """Score every done answer of a run; return how many scores were written."""

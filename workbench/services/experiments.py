@@ -78,7 +78,7 @@ class Experiments:
             InputError: a metric without its scorer, or a number out of range.
 
         """
-        check_title(name)
+        name = check_title(name)
         self._check(metric, scorers, design, alpha, power)
         dataset = self._wb.datasets.of(data)
         arms = {

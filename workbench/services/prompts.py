@@ -60,7 +60,6 @@ class Prompts:
             'tone@1'
 
         """
-        check_title(title)
         body = parse_body(content, system=system_prompt)
         return self.save_body(title, body, tags=tags, note=note, settings=settings)
 
@@ -76,7 +75,7 @@ class Prompts:
         """Store a parsed body; without a title it goes to ``scratch/<hash>``."""
         front = settings_of(body)
         draft = queries.Draft(
-            title=title or "",
+            title=check_title(title) if title else "",
             content=body.content,
             system_prompt=body.system,
             variables=_variables(body),
@@ -149,7 +148,7 @@ class Prompts:
 
     def label(self, ref: str, name: str) -> PromptVersion:
         """Make a label name a version: ``wb.prompts.label("tone@3", "prod")``."""
-        check_label(name)
+        name = check_label(name)
         version = self.get(ref)
         with self._wb.database.session() as session:
             queries.move_label(session, self._wb.scope, version.root_id, name, version.id)
@@ -157,7 +156,7 @@ class Prompts:
 
     def keep(self, prompt: PromptVersion | str, title: str) -> PromptVersion:
         """Give an untitled prompt a title; its history comes along."""
-        check_title(title)
+        title = check_title(title)
         version = self.resolve(prompt)
         with self._wb.database.session() as session:
             queries.rename(session, version.root_id, title)

@@ -135,6 +135,7 @@ class Running:
             WorkbenchError: what ended the run early (a refused key, an empty account, the budget).
 
         """
+        self._wb.evaluating.check_cases(scorers, [case for _, case in plan.cases])
         holder = secrets.token_hex(8)
         key, settled = self._open(
             plan, holder, resume=resume, retry_errors=retry_errors, ab_test_id=ab_test_id

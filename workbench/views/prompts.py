@@ -11,8 +11,10 @@ from workbench.views.html import Html, join, status_line, tag, text_block
 __all__ = ["status", "streaming"]
 
 
-def streaming(text: str) -> dict[str, str]:
+def streaming(text: str, *, end: bool = False) -> dict[str, str]:
     """Return what a cell shows while an answer arrives: its text so far, and that it is not the end."""
+    if end:
+        return {"text/plain": text, "text/html": text_block(text)}
     waiting = tag("span", "▌", style="color:var(--jp-brand-color1,#1976d2)")
     return {"text/plain": f"{text}▌", "text/html": text_block(join([text, waiting]))}
 

@@ -59,7 +59,7 @@ class Seen(HTMLParser):
         self.text += data
 
     def handle_comment(self, data):
-        self.elements.append("comment")
+        self.elements.append(f"comment {data}")
 
 
 @pytest.mark.parametrize("view", VIEWS)
