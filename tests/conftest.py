@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServe
     server.ensure()
     yield server
     server.stop(force=True)
+    shutil.rmtree(server.data.parent, ignore_errors=True)  # for root it lies outside the temporary directory
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,7 @@ def other_process(
     **options: Any,
 ) -> subprocess.Popen[str]:
     """Run code that finds ``server`` and ``home`` in another process, as another user where asked."""
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **(env or {})}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *sys.path]), **(env or {})}
     command = [*before, sys.executable, "-c", _AS_USER + code, str(uid), str(home), str(pg_bin or "")]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options

@@ -36,6 +36,7 @@ CHECKOUT = Path(__file__).parents[2]
 def cli(monkeypatch, tmp_path, capsys):
     """Run a command line in this process; gives (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))  # for the kernels of reports
 
     def run(*arguments):
         capsys.readouterr()

@@ -58,7 +58,8 @@ def compare(
             ``status`` (missing: 'ok'; 'ok' and 'done' are good answers, 'planned' and 'sent' are
             not answered yet, everything else failed).
         metric: the metric's column; the workbench's own names (``pass``, ``score``, ``cost``,
-            ``latency``, ``tokens``) also find ``passed``, ``latency_ms`` or ``value``.
+            ``latency``, ``tokens``) also find ``passed``, ``latency_ms`` or ``value``. Where the
+            frame holds only keys and ``value``, any name is taken as what ``value`` means.
         kind: ``auto`` infers it; or binary, ordinal, score, cost, latency, tokens.
         higher_is_better: decides the verdict, never a sign; cost, latency and tokens are always
             better when lower.

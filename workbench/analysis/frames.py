@@ -44,6 +44,9 @@ _KINDS_BY_NAME: dict[str, Kind] = {
     "tokens_prompt": "tokens",
     "tokens_completion": "tokens",
 }
+_KEYS = frozenset({"case_id", "cluster_id", "variant", "sample", "status"})
+#: Squares, cubes and products of variances stay finite below it, and above 0 from its inverse.
+_LARGEST = 1e60
 _DONE = frozenset({"ok", "done"})
 _PENDING = frozenset({"planned", "sent"})
 _PREFERENCES = frozenset({"A", "B", "tie"})
@@ -131,7 +134,8 @@ def read_rows(df: pd.DataFrame, metric: str) -> Rows:
     Args:
         df: columns ``case_id``, ``variant`` ('A' or 'B') and the metric; optionally ``cluster_id``,
             ``sample``, ``status``.
-        metric: the metric's name; its column, or ``value`` for one of the workbench's own metrics.
+        metric: the metric's name: its column; or what the column ``value`` holds, where the frame has no
+            other column than the keys, or the name is one of the workbench's own.
 
     Raises:
         AnalysisInputError: a column is missing, a key is empty, a variant is unknown, a case has
@@ -155,6 +159,13 @@ def read_rows(df: pd.DataFrame, metric: str) -> Rows:
     value = np.full(len(df), np.nan)
     value[~unusable] = _numbers(df[~unusable] if unusable.any() else df, column)
     value[~np.isfinite(value)] = np.nan
+    value[np.abs(value) < 1 / _LARGEST] = 0.0
+    if (np.abs(value) > _LARGEST).any():
+        odd = _label(df[column], np.abs(value) > _LARGEST)
+        raise AnalysisInputError(
+            f"column {column!r} holds a number beyond ±{_LARGEST:g} in row {odd!r}",
+            cure="no variance can be computed from it: use a larger unit",
+        )
     return Rows(
         case=case,
         is_b=is_b,
@@ -221,11 +232,12 @@ def infer_kind(rows: Rows, metric: str, kind: str) -> Kind:
 
 
 def _value_column(df: pd.DataFrame, metric: str) -> str:
-    # a misspelt name must not fall through to 'value'; the workbench's own names may
-    candidates = (*_COLUMNS[metric], "value") if metric in _COLUMNS else (metric,)
-    for name in candidates:
+    # a misspelt name must not fall through to 'value', except where it can only be a label: it is one of
+    # the workbench's own names, or the frame holds nothing but keys and 'value'
+    label = metric in _COLUMNS or set(df.columns) <= _KEYS | {"value"}
+    for name in (*_COLUMNS.get(metric, (metric,)), *(("value",) if label else ())):
         if name in df.columns:
-            return name
+            return str(name)
     raise _missing_column(df, metric)
 
 

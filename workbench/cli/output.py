@@ -70,7 +70,7 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, emp
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold" if column in {"id", "name"} else "ellipsis")
+        table.add_column(column, overflow="fold" if column in {"id", "name", "html"} else "ellipsis")
     for row in rows:
         table.add_row(*(Text(_cell(row.get(name)), _colour(name, row.get(name))) for name in columns))
     _console().print(table)

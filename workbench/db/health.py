@@ -27,6 +27,8 @@ SELECT session_user::text, r.rolsuper OR r.rolbypassrls OR r.rolcreaterole,
 FROM pg_roles r WHERE r.rolname = session_user
 """
 
+_MAY_BE_OWNER = "SELECT FROM pg_roles WHERE rolname = 'wb_owner' AND pg_has_role(session_user, oid, 'SET')"
+
 _LOAD = """
 SELECT pg_database_size(current_database()), (SELECT sum(numbackends) FROM pg_stat_database)::integer,
        current_setting('max_connections')::integer
@@ -116,13 +118,20 @@ def examine(url: Secret) -> Facts:
 
 
 def revision(url: Secret) -> str | None:
-    """Return the revision of the schema as an administrator sees it; None where there is none."""
+    """Return the revision of the schema as an administrator sees it; None where there is none.
+
+    Raises:
+        AccessDeniedError: the login is neither a superuser nor may act as the tables' owner.
+
+    """
     import psycopg
 
     with (
         driver_errors(url),
         psycopg.connect(url.reveal(), connect_timeout=_CONNECT_SECONDS) as connection,
     ):
+        if connection.execute(_MAY_BE_OWNER).fetchone():
+            connection.execute("SET LOCAL ROLE wb_owner")
         return _revision(connection)
 
 

@@ -22,6 +22,8 @@ __all__ = ["PROJECT", "DemoResult", "run_demo"]
 
 PROJECT = "quickstart"
 _LOCAL = "smollm2"
+#: Seconds between two lines of progress.
+_EVERY = 3.0
 
 Tell = Callable[[str], None]
 
@@ -92,7 +94,7 @@ def _counting(workbench: Workbench, progress: Tell) -> Iterator[None]:
 
     def watch() -> None:
         last = ""
-        while not ended.wait(1.0):
+        while not ended.wait(_EVERY):
             line = _answers(workbench)
             if line and line != last:
                 progress(line)

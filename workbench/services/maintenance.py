@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -233,8 +234,8 @@ def prepare(
     name = username or _user_name()
     _require_free(settings.home / "connection" if file is None else file, default=file is None)
     tell(f"preparing {place(url)}")
-    _prepare_database(url, tell)
-    with driver_errors(url):
+    with _as_administrator(url):
+        _prepare_database(url, tell)
         person = bootstrap.register_person(url, email=email or f"{name}@localhost", username=name)
     if file is None:
         save_connection(settings.home, person)
@@ -268,12 +269,12 @@ def migrate(settings: Settings, admin_url: str | None = None, progress: Tell | N
             cure="workbench db migrate ADMIN_URL, or set WORKBENCH_ADMIN_URL",
         )
     url = _external(chosen)
-    found = health.revision(url)
-    if found is None or found > HEAD:
-        check_revision(found)
-    if found == HEAD:
-        return f"{place(url)} is at revision {HEAD} already"
-    with driver_errors(url):
+    with _as_administrator(url):
+        found = health.revision(url)
+        if found is None or found > HEAD:
+            check_revision(found)
+        if found == HEAD:
+            return f"{place(url)} is at revision {HEAD} already"
         upgrade(url)
     return f"{place(url)} was migrated from revision {found} to {HEAD}"
 
@@ -298,21 +299,25 @@ def _external(text: str) -> Secret:
     return url
 
 
-def _prepare_database(url: Secret, tell: Tell) -> None:
+@contextmanager
+def _as_administrator(url: Secret) -> Iterator[None]:
     try:
         with driver_errors(url):
-            try:
-                bootstrap.prepare(url)
-            except DatabaseUrlError:  # a wrong login fails again here, with its own message
-                parts = urlsplit(url.reveal())
-                tell(f"making the database {parts.path.strip('/')!r}")
-                server = Secret(urlunsplit(parts._replace(path="/postgres")))
-                bootstrap.create_database(server, parts.path.strip("/"))
-                bootstrap.prepare(url)
+            yield
     except AccessDeniedError as error:
         raise AccessDeniedError(
             error.message, cure="use a superuser, or a role with CREATEROLE that owns the database"
         ) from error
+
+
+def _prepare_database(url: Secret, tell: Tell) -> None:
+    try:
+        bootstrap.prepare(url)
+    except DatabaseUrlError:  # a wrong login fails again here, with its own message
+        parts = urlsplit(url.reveal())
+        tell(f"making the database {parts.path.strip('/')!r}")
+        bootstrap.create_database(Secret(urlunsplit(parts._replace(path="/postgres"))), parts.path.strip("/"))
+        bootstrap.prepare(url)
 
 
 def _require_free(path: Path, *, default: bool) -> None:

@@ -182,6 +182,12 @@ def test_a_whole_column_of_dates_is_refused(frame):
         compare(frame(pd.to_datetime(["2026-01-01"] * 2), pd.to_datetime(["2026-01-02"] * 2)))
 
 
+def test_numbers_that_no_variance_can_be_computed_from(frame):
+    with pytest.raises(AnalysisInputError, match=r"beyond ±1e\+60 in row 1"):
+        compare(frame([1.0, -1e300, 2.0], [2.0, 3.0, 5.0]))
+    assert compare(frame([5e-324, 1e-300, 0.0], [0.0, 0.0, 0.0])).effect == 0
+
+
 def test_preferences_are_refused_by_name(frame):
     with pytest.raises(AnalysisInputError, match="preferences"):
         compare(frame(["A", "B"], ["tie", "A"]))

@@ -368,7 +368,6 @@ def test_the_result_is_frozen_and_prints_briefly(frame):
         {"n_planned": 10.5},
         {"kind": "binar"},
         {"kind": "preference"},
-        {"metric": "valeu"},
         {"worst": 0.5},
     ],
 )
@@ -379,8 +378,13 @@ def test_impossible_arguments_are_refused_with_a_cure(frame, arguments):
 
 
 def test_a_misspelt_metric_is_not_answered_from_another_column(frame):
-    with pytest.raises(AnalysisInputError, match="did you mean 'value'"):
-        compare(frame([0, 1], [1, 1]), metric="valu")
+    data = frame([0, 1], [1, 1], helpful=[1, 0, 1, 1])
+    with pytest.raises(AnalysisInputError, match="did you mean 'helpful'"):
+        compare(data, metric="helpfull")
+
+
+def test_a_name_says_what_the_only_value_is(frame, table):
+    assert compare(frame(*table(20, 9, 2, 9)), metric="polite").text.startswith("Pass rate of polite: A")
 
 
 def test_something_that_is_no_frame_is_a_type_error():
