@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import pg16
 import psycopg
 import pytest
 from psycopg import sql
@@ -44,10 +45,16 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "home"))
 
 
-@pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """An embedded server of this session's own."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("server"))
+@pytest.fixture(scope="session", params=["18", pytest.param("16", marks=pytest.mark.postgres16)])
+def embedded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedServer]:
+    """A server of this session's own: of the wheel, and of PostgreSQL 16 for the tests marked ``postgres16``.
+
+    Whatever asks for a database is run on both.
+    """
+    pg_bin = pg16.programs() if request.param == "16" else None
+    server = EmbeddedServer(tmp_path_factory.mktemp("server"), pg_bin=pg_bin)
     server.ensure()
     yield server
     server.stop(force=True)

@@ -275,7 +275,7 @@ def test_a_wrong_key_appears_in_no_message_and_no_traceback():
     text = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + str(caught.value.response)
     assert KEY.reveal() not in text
     assert "Incorrect API key provided: ***" in text
-    assert "workbench key set mine" in caught.value.cure
+    assert "WORKBENCH_ENDPOINT_MINE_KEY" in caught.value.cure
 
 
 def test_a_key_with_a_line_break_is_refused_without_showing_it():

@@ -65,14 +65,20 @@ def prepare(admin_url: Secret) -> None:
     upgrade(admin_url)
 
 
-def register_person(admin_url: Secret, *, email: str, username: str) -> Secret:
+def register_person(admin_url: Secret, *, email: str, username: str, again: bool = False) -> Secret:
     """Create a login for a person and return their own URL, with a new random password.
+
+    Args:
+        admin_url: an administrator's URL of the database.
+        email: the person's address.
+        username: a short name.
+        again: a person who is registered already gets another login; only a superuser can find them.
 
     Raises:
         NameTakenError: somebody has that e-mail address or user name already.
 
     """
-    from psycopg import errors, sql
+    from psycopg import sql
 
     password = Secret(secrets.token_urlsafe(24))
     login = f"wb_u_{secrets.token_hex(4)}"
@@ -91,15 +97,31 @@ def register_person(admin_url: Secret, *, email: str, username: str) -> Secret:
                 sql.Identifier(login), sql.Identifier(database)
             )
         )
-        connection.execute("SET LOCAL ROLE wb_owner")
-        try:
-            connection.execute("SELECT wb_priv.register_user(%s, %s, %s)", [login, email, username])
-        except errors.UniqueViolation as error:
-            raise NameTakenError(
-                f"{email} or the user name {username} is registered already",
-                cure="choose another address or name",
-            ) from error
+        found = (
+            connection.execute("SELECT id FROM wb.users WHERE email = %s", [email]).fetchone()
+            if again
+            else None
+        )
+        if found is not None:
+            connection.execute(
+                "INSERT INTO wb_priv.logins (login, user_id) VALUES (%s, %s)", [login, found[0]]
+            )
+        else:
+            _register(connection, login, email, username)
     return _with_user(admin_url, login, password)
+
+
+def _register(connection: Connection, login: str, email: str, username: str) -> None:
+    from psycopg import errors
+
+    connection.execute("SET LOCAL ROLE wb_owner")
+    try:
+        connection.execute("SELECT wb_priv.register_user(%s, %s, %s)", [login, email, username])
+    except errors.UniqueViolation as error:
+        raise NameTakenError(
+            f"{email} or the user name {username} is registered already",
+            cure="choose another address or name",
+        ) from error
 
 
 def _make_roles(connection: Connection) -> None:

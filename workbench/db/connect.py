@@ -13,11 +13,18 @@ from workbench.db.embedded import EmbeddedServer
 from workbench.db.embedded_files import filesystem_errors
 from workbench.db.migrate import DATABASE
 from workbench.db.urls import Target, parse_url, read_saved_url, save_connection
-from workbench.errors import SchemaVersionError
+from workbench.errors import DatabaseUrlError, SchemaVersionError
 from workbench.secret import Secret
 from workbench.settings import Settings
 
-__all__ = ["embedded_admin_url", "embedded_person_url", "person_url", "saved_embedded_url", "target_of"]
+__all__ = [
+    "embedded_admin_url",
+    "embedded_person_url",
+    "person_url",
+    "saved_embedded_url",
+    "shareable_url",
+    "target_of",
+]
 
 
 def target_of(settings: Settings, url: str | None = None) -> Target:
@@ -46,6 +53,19 @@ def person_url(
     return embedded_person_url(target.embedded or settings.home, settings, progress)
 
 
+def shareable_url(settings: Settings, url: str | None = None) -> str:
+    """Return a URL of the same database for a child process: it names a password file instead of a password."""
+    target = target_of(settings, url)
+    if target.url is None:
+        return (target.embedded or settings.home).absolute().as_uri().replace("file:", "embedded:", 1)
+    if "passfile=" in target.url.reveal():
+        return target.url.reveal()
+    place = settings.home / "shared"
+    save_connection(place, target.url)
+    saved = read_saved_url(place)
+    return saved.reveal() if saved else target.url.reveal()
+
+
 def embedded_admin_url(server: EmbeddedServer, database: str = DATABASE) -> Secret:
     """Return the URL of the embedded server's superuser."""
     return Secret(server.url(user=server.superuser, password=server.superuser_password, dbname=database))
@@ -71,7 +91,11 @@ def embedded_person_url(
         with _lock(state / "lock"):
             saved = read_saved_url(state) or _prepare(server, state, progress)
     fresh = _relocate(saved, server)
-    _migrate_if_older(server, fresh, progress)
+    try:
+        _migrate_if_older(server, fresh, progress)
+    except DatabaseUrlError:  # the saved login is of a server that was removed
+        with _lock(state / "lock"):
+            fresh = _relocate(_prepare(server, state, progress), server)
     return fresh
 
 
@@ -83,7 +107,9 @@ def _prepare(server: EmbeddedServer, state: Path, progress: Callable[[str], None
     bootstrap.create_database(embedded_admin_url(server, "postgres"), DATABASE)
     bootstrap.prepare(embedded_admin_url(server))
     person = _person_name()
-    url = bootstrap.register_person(embedded_admin_url(server), email=f"{person}@localhost", username=person)
+    url = bootstrap.register_person(
+        embedded_admin_url(server), email=f"{person}@localhost", username=person, again=True
+    )
     save_connection(state, url)
     return read_saved_url(state) or url
 

@@ -304,8 +304,8 @@ class EmbeddedServer:
         if found != str(programs.major):
             message = f"{self.data} was written by PostgreSQL {found}, and the programs in {programs.directory} are PostgreSQL {programs.major}; the directory is kept as it is"
             cure = (
-                f"set WORKBENCH_PG_BIN to the programs of PostgreSQL {found} and run `workbench db backup FILE`; "
-                f"then unset it, move {self._layout.base} away and run `workbench db restore FILE`"
+                f"set WORKBENCH_PG_BIN to the programs of PostgreSQL {found} to go on with it; to change over, dump it with "
+                f"their pg_dump, move {self._layout.base} away, and load the dump with `workbench db psql -f FILE`"
             )
             raise EmbeddedServerError(message, cure=cure)
 

@@ -57,7 +57,7 @@ def parse_address(url: str, *, private: bool = False) -> Address:
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
             f"the server URL for {host} holds a user name or password",
-            cure="take it out of the URL and store the key with `workbench key set NAME`",
+            cure="take it out of the URL and set WORKBENCH_ENDPOINT_<NAME>_KEY",
         )
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         raise ConfigError(f"the server URL {url!r} is not a base URL", cure=_EXAMPLE)

@@ -58,7 +58,9 @@ class OpenAICompatible:
         self.host = address.netloc
         self.concurrency = concurrency
         peer = Peer(
-            name=name, address=address, key_cure=key_cure or f"set it with `workbench key set {name}`"
+            name=name,
+            address=address,
+            key_cure=key_cure or f"set WORKBENCH_ENDPOINT_{name.upper().replace('-', '_')}_KEY",
         )
         self._http = Http(peer, key=key, headers=headers, retry=retry or Retry())
 

@@ -18,7 +18,7 @@ __all__ = ["BASE_URL", "OpenRouter", "create"]
 
 BASE_URL = "https://openrouter.ai/api/v1"
 
-_KEY_CURE = "set OPENROUTER_API_KEY, or store a key with `workbench key set openrouter`"
+_KEY_CURE = "set OPENROUTER_API_KEY, or write it to .env"
 _HEADERS = {"HTTP-Referer": "http://localhost", "X-OpenRouter-Title": "Prompt Workbench"}
 
 

@@ -225,7 +225,7 @@ class Registry:
         from workbench.providers.openai_compatible import OpenAICompatible
 
         variable = f"WORKBENCH_ENDPOINT_{name.upper().replace('-', '_')}_KEY"
-        cure = f"set {variable}, or store a key with `workbench key set {name}`"
+        cure = f"set {variable}, or write it to .env"
         return OpenAICompatible(
             name=name, base_url=url, key=key, key_cure=cure, private=name in self._private
         )

@@ -72,7 +72,11 @@ def run_demo(
     progress(f"running 01_quickstart.ipynb with {chosen}")
     with _counting(workbench, progress):
         outcome = execute(
-            notebooks_dir() / "01_quickstart.ipynb", folder / "01_quickstart.ipynb", values, cwd=Path.cwd()
+            notebooks_dir() / "01_quickstart.ipynb",
+            folder / "01_quickstart.ipynb",
+            values,
+            cwd=Path.cwd(),
+            kernel_env=workbench.environment(),
         )
     outcome.raise_if_failed()
     test = workbench.ab.get(workbench.ab.list()[0])

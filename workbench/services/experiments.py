@@ -245,7 +245,9 @@ class Experiments:
             seed=test.seed,
         )
         if self.get(test.name).status != "completed":
-            self._store(test, comparison)  # afterwards the verdict is only reprinted: there is no further look
+            self._store(
+                test, comparison
+            )  # afterwards the verdict is only reprinted: there is no further look
         self._wb.last = comparison
         return comparison
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from workbench.resources import notebooks_dir
 from workbench.services.maintenance import stop_server
 from workbench.settings import Settings
 
-__all__ = ["Removable", "copy_notebooks", "lab_command", "removable", "remove"]
+__all__ = ["Removable", "copy_notebooks", "fetch_weights", "lab_command", "removable", "remove"]
 
 _FIRST = "01_quickstart.ipynb"
 _NOT_COPIED = {".ipynb_checkpoints", "__pycache__"}
@@ -75,6 +76,8 @@ def lab_command(
     first = folder / _FIRST
     options = [] if browser else ["--no-browser"]
     options += [] if port is None else [f"--port={port}"]
+    if os.geteuid() == 0 and not any(argument.startswith("--allow-root") for argument in arguments):
+        options.append("--allow-root")  # a container's only account; JupyterLab would refuse to start
     return [
         sys.executable,
         "-m",

@@ -209,7 +209,7 @@ def _checked(declared: Mapping[str, Parameter], name: object, value: object) -> 
 def _secret(what: str) -> ParameterError:
     return ParameterError(
         f"{what}; parameters are stored in clear in the notebook",
-        cure="store it with `workbench key set PROVIDER`: reports find it there",
+        cure="put it into the environment or .env: the report's kernel finds it there",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.display import Rich
 from workbench.db.queries import reports as queries
-from workbench.errors import UnknownReferenceError
+from workbench.errors import UnknownReferenceError, WorkbenchError
 from workbench.resources import notebooks_dir
 from workbench.services.reporting import (
     ExecutionOutcome,
@@ -65,7 +66,7 @@ class Reports:
             parameters: values for its parameters cell.
             clean: the sanitiser of rich output.
             progress: told (cells done, cells in all).
-            timeout: seconds for each cell.
+            timeout: seconds for all cells together.
 
         Raises:
             ParameterError: an unknown parameter, a wrong type, or a secret.
@@ -73,24 +74,60 @@ class Reports:
 
         """
         path = find_notebook(name_or_path, (notebooks_dir() / "reports", notebooks_dir()))
-        values = check_parameters(read_parameters(path), {"project": self._wb.project, **(parameters or {})})
+        declared = read_parameters(path)
+        project = {"project": self._wb.project} if "project" in declared else {}
+        values = check_parameters(declared, {**project, **(parameters or {})})
         folder = self._wb.settings.home / "reports"
         folder.mkdir(parents=True, exist_ok=True)
-        stem = f"{path.stem}-{_slug(values)}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}"
+        files = folder / f"{path.stem}-{_slug(values)}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}"
         with self._wb.database.session() as session:
             row = queries.insert(session, self._wb.scope, name=path.stem, parameters=values)
-        outcome = execute(
-            path, folder / f"{stem}.ipynb", values, cwd=Path.cwd(), timeout=timeout, progress=progress
-        )
-        html = folder / f"{stem}.html"
-        export_html(outcome.path, html, title=path.stem.replace("_", " "), clean=clean)
-        self._record(row.id, outcome, html)
-        report = Report(
-            name=path.stem, status=outcome.status, notebook=outcome.path, html=html, seconds=outcome.seconds
+        report, outcome = self._execute(
+            row.id, path, files, values, clean=clean, progress=progress, timeout=timeout
         )
         self._wb.last = report
         outcome.raise_if_failed()
         return report
+
+    def _execute(
+        self,
+        report_id: uuid.UUID,
+        path: Path,
+        files: Path,
+        values: Mapping[str, Any],
+        *,
+        clean: Callable[[str], str],
+        progress: Callable[[int, int], None] | None,
+        timeout: float | None,
+    ) -> tuple[Report, ExecutionOutcome]:
+        """Execute and export; the report's row is ended whatever happens."""
+        notebook, html = files.with_suffix(".ipynb"), files.with_suffix(".html")
+        try:
+            outcome = execute(
+                path,
+                notebook,
+                values,
+                cwd=Path.cwd(),
+                kernel_env=self._wb.environment(),
+                timeout=timeout,
+                progress=progress,
+            )
+            export_html(
+                outcome.path,
+                html,
+                title=_title(path.stem),
+                clean=clean,
+                details=_details(outcome),
+                footer=self._footer(),
+            )
+        except WorkbenchError as error:
+            self._record(report_id, status="failed", notebook=notebook, html=None, error=error.message)
+            raise
+        self._record(report_id, status=outcome.status, notebook=outcome.path, html=html, error=outcome.error)
+        report = Report(
+            name=path.stem, status=outcome.status, notebook=outcome.path, html=html, seconds=outcome.seconds
+        )
+        return report, outcome
 
     def list(self) -> list[Mapping[str, Any]]:
         """Return the project's reports, newest first."""
@@ -135,16 +172,23 @@ class Reports:
             )
         return page
 
-    def _record(self, report_id: Any, outcome: ExecutionOutcome, html: Path) -> None:
+    def _record(
+        self, report_id: uuid.UUID, *, status: str, notebook: Path, html: Path | None, error: str | None
+    ) -> None:
         with self._wb.database.session() as session:
             queries.end(
                 session,
                 report_id,
-                status=outcome.status,
-                notebook_path=str(outcome.path),
-                html_path=str(html),
-                error=outcome.error,
+                status=status,
+                notebook_path=str(notebook),
+                html_path=str(html) if html else None,
+                error=error,
             )
+
+    def _footer(self) -> str:
+        with self._wb.database.session() as session:
+            head = queries.audit_head(session)
+        return f"Audit chain at entry {head[0]}: {head[1]}" if head else ""
 
 
 def _described(row: ReportRow) -> Mapping[str, Any]:
@@ -158,6 +202,15 @@ def _described(row: ReportRow) -> Mapping[str, Any]:
         "notebook": row.notebook_path,
         "error": row.error,
     }
+
+
+def _title(stem: str) -> str:
+    return stem.replace("_", " ").replace("ab ", "A/B ")
+
+
+def _details(outcome: ExecutionOutcome) -> dict[str, str]:
+    shown = {name: str(value) for name, value in outcome.parameters.items() if value not in {"", None}}
+    return {"run at": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC", **shown}
 
 
 def _slug(values: Mapping[str, Any]) -> str:

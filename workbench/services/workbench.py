@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from workbench.core.versions import PromptResult, PromptVersion
-from workbench.db.connect import person_url
+from workbench.db.connect import person_url, shareable_url
 from workbench.db.engine import Database
 from workbench.db.queries import accounts
 from workbench.db.scope import Scope
@@ -48,8 +49,11 @@ class Workbench:
 
     """
 
-    def __init__(self, settings: Settings, database: Database, project: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, project: str | None = None, *, url: str | None = None
+    ) -> None:
         self.settings = settings
+        self._url = url
         self.database = database
         self.bridge = Bridge()
         self.last: Any = None
@@ -71,6 +75,16 @@ class Workbench:
             found = accounts.use_project(session, self.database.user_id, project)
             self.project, self.project_id = found.name, found.id
         return self
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a child process that shall work on the same database as the same person."""
+        model = {"WORKBENCH_MODEL": self.default_model} if self.default_model else {}
+        return {
+            **os.environ,
+            "WORKBENCH_HOME": str(self.settings.home),
+            "DATABASE_URL": shareable_url(self.settings, self._url),
+            **model,
+        }
 
     @property
     def scope(self) -> Scope:
@@ -244,6 +258,6 @@ def connect(
     database = Database(person_url(found, url, progress))
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(database.close)
-        workbench = Workbench(found, database, project)
+        workbench = Workbench(found, database, project, url=url)
         cleanup.pop_all()
     return workbench

@@ -60,7 +60,9 @@ def save(session: Session, scope: Scope, draft: Draft) -> PromptVersion:
     root = family(session, scope.project_id, draft.title)
     same = None
     if root is not None:
-        session.execute(select(Prompt.id).where(Prompt.id == root).with_for_update())  # saves of a family take turns
+        session.execute(
+            select(Prompt.id).where(Prompt.id == root).with_for_update()
+        )  # saves of a family take turns
         same = session.scalars(
             select(Prompt).where(Prompt.root_id == root, Prompt.content_hash == draft.hash)
         ).one_or_none()

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select, update
 
 from workbench.db.scope import Scope
-from workbench.db.tables import Report
+from workbench.db.tables import AuditLog, Report
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["end", "insert", "newest"]
+__all__ = ["audit_head", "end", "insert", "newest"]
+
+
+def audit_head(session: Session) -> tuple[int, str] | None:
+    """Return number and hash of the newest entry of the person's own audit chain, or None."""
+    row = session.execute(
+        select(AuditLog.seq, AuditLog.hash).order_by(AuditLog.seq.desc()).limit(1)
+    ).one_or_none()
+    return (row[0], row[1].hex()) if row else None
 
 
 def insert(session: Session, scope: Scope, *, name: str, parameters: dict[str, Any]) -> Report:
