@@ -12,7 +12,7 @@ ARGS ?=
 BIN := .venv/bin
 MARKED := postgres16 or browser or model or slow
 
-.PHONY: help demo lab test test-marked test-all check format wheel clean
+.PHONY: help demo lab test test-marked test-all check format bench wheel clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ check: .venv/.dev ## Lint, formatting, types, import rules, tidy files
 format: .venv/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+bench: .venv/.dev ## Measure speed side by side with a floor (a few minutes; prints ratios)
+	@for program in embedded_start prompt_overhead provider_overhead ledger compare; do \
+		printf '\n== %s\n' $$program; $(BIN)/python benchmarks/$$program.py; done
 
 wheel: .venv/.dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist

@@ -49,7 +49,9 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("fast_server.py")), str(PORT), "50"])
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("fast_server.py")), str(PORT), "50"]
+    )
     loop = asyncio.new_event_loop()
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), endpoints={"fast": URL})
@@ -60,7 +62,15 @@ def main() -> None:
             for number in range(rounds + 1):
                 floor, _ = timed(lambda: loop.run_until_complete(bare()))
                 ours, cpu = timed(
-                    lambda: wb.run(prompt, model="fast/m", data=data, concurrency=IN_FLIGHT, progress=False, cache="off", resume=False)
+                    lambda: wb.run(
+                        prompt,
+                        model="fast/m",
+                        data=data,
+                        concurrency=IN_FLIGHT,
+                        progress=False,
+                        cache="off",
+                        resume=False,
+                    )
                 )
                 if number:  # the first round warms up
                     ratios.append(floor / ours)
@@ -71,8 +81,12 @@ def main() -> None:
             wb.close()
             EmbeddedServer(Path(home)).stop(force=True)
     server.terminate()
-    print(f"load {os.getloadavg()[0]:.1f}; bare {statistics.median(r[0] for r in rates):.0f}/s, with ledger {statistics.median(r[1] for r in rates):.0f}/s")
-    print(f"paired ratio {statistics.median(ratios):.2f} (min {min(ratios):.2f}, max {max(ratios):.2f}); {statistics.median(cpus):.2f} s CPU per 1,000 calls")
+    print(
+        f"load {os.getloadavg()[0]:.1f}; bare {statistics.median(r[0] for r in rates):.0f}/s, with ledger {statistics.median(r[1] for r in rates):.0f}/s"
+    )
+    print(
+        f"paired ratio {statistics.median(ratios):.2f} (min {min(ratios):.2f}, max {max(ratios):.2f}); {statistics.median(cpus):.2f} s CPU per 1,000 calls"
+    )
 
 
 if __name__ == "__main__":

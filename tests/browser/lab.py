@@ -190,7 +190,7 @@ class Notebook:
         """Change to ``light`` or ``dark``."""
         self.command("apputils:change-theme", {"theme": _THEMES[name]})
         light = "true" if name == "light" else "false"
-        self.page.wait_for_selector(f"body[data-jp-theme-light={light}]")
+        self.page.wait_for_selector(f"body[data-jp-theme-light={light}]", state="attached")
 
     def command(self, name: str, args: Mapping[str, Any] | None = None) -> None:
         """Execute a command and wait for it."""

@@ -263,7 +263,7 @@ def test_another_major_version_is_refused_and_the_directory_kept(server, stopped
     before = sorted(str(path) for path in server.data.rglob("*"))
     with pytest.raises(EmbeddedServerError, match="written by PostgreSQL 15") as caught:
         server.ensure()
-    assert "db backup" in caught.value.cure
+    assert "pg_dump" in caught.value.cure
     assert "db restore" in caught.value.cure
     assert sorted(str(path) for path in server.data.rglob("*")) == before
     version.write_text(stopped._data_major() + "\n")
