@@ -12,7 +12,9 @@ from sqlalchemy.pool import NullPool
 
 import workbench.db.tables  # noqa: F401 - registers every table on Base.metadata
 from workbench.db.base import SCHEMA, Base
-from workbench.db.migrate import administrator_url
+from workbench.db.connect import administrator_url
+from workbench.db.urls import driver_url
+from workbench.settings import Settings
 
 config = context.config
 
@@ -24,9 +26,8 @@ def include_name(name: str | None, type_: str, _parents: object) -> bool:
 
 def run() -> None:
     """Migrate in one transaction, as wb_owner."""
-    engine = create_engine(
-        config.attributes.get("url") or administrator_url(), poolclass=NullPool, hide_parameters=True
-    )
+    url = config.attributes.get("url") or driver_url(administrator_url(Settings.from_env()))
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
     with engine.connect() as connection:
         connection.execute(text("SET ROLE wb_owner"))
         connection.execute(text("SET search_path = wb, public"))

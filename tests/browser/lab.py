@@ -140,7 +140,9 @@ class Lab:
 
     def write(self, name: str, cells: Sequence[str]) -> str:
         """Put a notebook of code cells into the folder."""
-        nbformat.write(new_notebook(cells=[new_code_cell(source) for source in cells]), self.folder / name)
+        kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+        made = new_notebook(cells=[new_code_cell(source) for source in cells], metadata={"kernelspec": kernel})
+        nbformat.write(made, self.folder / name)
         return name
 
     def open(self, name: str, *, theme: str = "light", width: int = 1280, height: int = 900) -> Notebook:

@@ -61,6 +61,24 @@ def test_the_arms_frame_and_the_flips(wb, test):
     assert {"text", "expected", "answer_a", "answer_b"} <= set(flips.columns)
 
 
+def test_unparsed_answers_are_counted_apart_from_wrong_ones(wb):
+    wb.prompts.save("say", "{{ said }}")
+    wb.prompts.save("say", "{{ said }} or no")
+    rows = [
+        {"said": "yes", "label": "yes"},
+        {"said": "no", "label": "yes"},
+        {"said": "maybe", "label": "yes"},
+    ]
+    found = wb.ab.create(
+        "parsed", "say@1", "say@2", data=rows, scorers=["one-of:yes|no:@label"], metric="one-of:yes|no:@label"
+    )
+    found.run(progress=False)
+    comparison = found.analyze()
+    assert (comparison.arms["A"].n_unparsed, comparison.arms["B"].n_unparsed) == (1, 1)
+    assert "Unparsed answers: 1 in A, 1 in B." in comparison.text
+    assert list(found.flips().columns)[-5:] == ["expected", "answer_a", "answer_b", "passed_a", "passed_b"]
+
+
 def test_arms_that_differ_only_in_options_are_two_arms(wb, rows):
     wb.prompts.save("say", "Say {{ text }}")
     warm = workbench.arm("say@1", options={"temperature": 1})

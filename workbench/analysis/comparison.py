@@ -101,7 +101,7 @@ def compare(
     _check(question)
     cases = per_case(rows, failed_as=_failed_as(question))
     answer = _answer(rows, cases, question)
-    notes = (*_secondary(answer), *_failures(rows, answer), *_unparsed(answer), *_every_case(cases, answer))
+    notes = (*_secondary(answer), *_failures(rows, answer), *_unread(answer), *_every_case(cases, answer))
     return dataclasses.replace(answer, notes=(*answer.notes, *notes))
 
 
@@ -272,14 +272,15 @@ def _arms(rows: Rows, cases: Cases, used: Cases) -> dict[str, Arm]:
 
 
 def _arm(mine: BoolArray, rows: Rows, values: FloatArray, samples: IntArray, *, missing: BoolArray) -> Arm:
-    unparsed = np.isnan(rows.value) & ~rows.failed & ~rows.pending
+    dropped = np.isnan(rows.value) & ~rows.failed & ~rows.pending
     return Arm(
         n=values.size,
         n_rows=int(samples.sum()),
         mean=float(values.mean()) if values.size else None,
         sd=float(values.std(ddof=1)) if values.size > 1 else None,
         n_failed=int((mine & rows.failed).sum()),
-        n_unparsed=int((mine & unparsed).sum()),
+        n_unparsed=int((mine & rows.unparsed).sum()),
+        n_dropped=int((mine & dropped).sum()),
         n_pending=int((mine & rows.pending).sum()),
         n_missing=int(missing.sum()),
     )
@@ -298,9 +299,16 @@ def _secondary(answer: Comparison) -> tuple[str, ...]:
     return tuple(f"{name} test: p {p_value(p)}." for name, p in found if p is not None)
 
 
-def _unparsed(answer: Comparison) -> tuple[str, ...]:
-    in_a, in_b = (answer.arms[name].n_unparsed for name in "AB")
-    return (f"Missing or not finite: {in_a:,} in A, {in_b:,} in B, dropped.",) if in_a or in_b else ()
+def _unread(answer: Comparison) -> tuple[str, ...]:
+    said = []
+    for field, words in (
+        ("n_unparsed", "Unparsed answers: {} in A, {} in B."),
+        ("n_dropped", "Missing or not finite: {} in A, {} in B, dropped."),
+    ):
+        in_a, in_b = (getattr(answer.arms[name], field) for name in "AB")
+        if in_a or in_b:
+            said.append(words.format(f"{in_a:,}", f"{in_b:,}"))
+    return tuple(said)
 
 
 def _failures(rows: Rows, answer: Comparison) -> tuple[str, ...]:

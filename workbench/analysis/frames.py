@@ -44,7 +44,7 @@ _KINDS_BY_NAME: dict[str, Kind] = {
     "tokens_prompt": "tokens",
     "tokens_completion": "tokens",
 }
-_KEYS = frozenset({"case_id", "cluster_id", "variant", "sample", "status"})
+_KEYS = frozenset({"case_id", "cluster_id", "variant", "sample", "status", "unparsed"})
 #: Squares, cubes and products of variances stay finite below it, and above 0 from its inverse.
 _LARGEST = 1e60
 _DONE = frozenset({"ok", "done"})
@@ -66,6 +66,7 @@ class Rows:
         value: the metric; NaN where the row failed, is pending, or holds no finite number.
         failed: whether the execution failed.
         pending: whether it has not been answered yet.
+        unparsed: whether its answer arrived but could not be read.
         case_ids: the cases, in order of appearance.
         cluster: number of each case's cluster.
 
@@ -76,6 +77,7 @@ class Rows:
     value: FloatArray
     failed: BoolArray
     pending: BoolArray
+    unparsed: BoolArray
     case_ids: pd.Index[Any]
     cluster: IntArray
 
@@ -133,7 +135,7 @@ def read_rows(df: pd.DataFrame, metric: str) -> Rows:
 
     Args:
         df: columns ``case_id``, ``variant`` ('A' or 'B') and the metric; optionally ``cluster_id``,
-            ``sample``, ``status``.
+            ``sample``, ``status``, ``unparsed`` (whether a scorer could not read the answer).
         metric: the metric's name: its column; or what the column ``value`` holds, where the frame has no
             other column than the keys, or the name is one of the workbench's own.
 
@@ -172,9 +174,17 @@ def read_rows(df: pd.DataFrame, metric: str) -> Rows:
         value=value,
         failed=failed,
         pending=pending,
+        unparsed=_flags(df, "unparsed") & ~unusable,
         case_ids=case_ids,
         cluster=_clusters(df, case, len(case_ids)),
     )
+
+
+def _flags(df: pd.DataFrame, column: str) -> BoolArray:
+    """Return an optional column of yes and no; missing is no."""
+    if column not in df.columns:
+        return np.zeros(len(df), dtype=np.bool_)
+    return df[column].astype("boolean").fillna(value=False).to_numpy(dtype=np.bool_)
 
 
 def per_case(rows: Rows, *, failed_as: float | None = None) -> Cases:

@@ -62,7 +62,8 @@ class Arm:
         mean: mean over those cases, in the metric's own unit; None without a case.
         sd: standard deviation over those cases; None below two.
         n_failed: executions that failed.
-        n_unparsed: answers that arrived but hold no finite value.
+        n_unparsed: answers that arrived but could not be read, by the column ``unparsed``.
+        n_dropped: answers that arrived but hold no finite value.
         n_pending: executions not answered yet.
         n_missing: cases that the other arm has a value for and this one has not.
 
@@ -74,6 +75,7 @@ class Arm:
     sd: float | None
     n_failed: int
     n_unparsed: int
+    n_dropped: int
     n_pending: int
     n_missing: int
 

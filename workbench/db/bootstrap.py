@@ -7,18 +7,29 @@ a role with CREATEROLE that owns the database. People never work with that login
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from workbench.db.border import driver_errors
 from workbench.db.migrate import upgrade
-from workbench.errors import NameTakenError, SchemaVersionError
+from workbench.errors import AccessDeniedError, NameTakenError, SchemaVersionError
+from workbench.resources import migrations_dir
 from workbench.secret import Secret
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["MIN_MAJOR", "create_database", "prepare", "register_person"]
+__all__ = [
+    "MIN_MAJOR",
+    "check_server",
+    "create_database",
+    "prepare",
+    "prepare_roles",
+    "register_person",
+    "roles_sql",
+]
 
 #: The oldest PostgreSQL that has GRANT … WITH SET, which the roles need.
 MIN_MAJOR = 16
@@ -37,7 +48,7 @@ def create_database(admin_url: Secret, name: str) -> None:
     """Create the database unless it exists; ``admin_url`` names another one on the same server."""
     from psycopg import sql
 
-    with _connect(admin_url) as connection:
+    with _connected(admin_url) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         if found is None:
             connection.execute(
@@ -50,19 +61,62 @@ def prepare(admin_url: Secret) -> None:
 
     Raises:
         SchemaVersionError: the server is older than PostgreSQL 16.
-        AccessDeniedError: the administrator may not create roles.
+        AccessDeniedError: the administrator may not create roles, or does not own the database.
 
     """
-    with _connect(admin_url) as connection:
-        major = connection.info.server_version // 10000
-        if major < MIN_MAJOR:
-            raise SchemaVersionError(
-                f"the server is PostgreSQL {major}; the workbench needs {MIN_MAJOR} or newer",
-                cure="use a newer server, or leave DATABASE_URL empty to use the embedded one",
-            )
-        _make_roles(connection)
-        _make_database_rights(connection)
+    prepare_roles(admin_url)
     upgrade(admin_url)
+
+
+def prepare_roles(admin_url: Secret) -> None:
+    """Make everything but the schema: the roles, their rights on the database, the extension.
+
+    Raises:
+        SchemaVersionError: the server is older than PostgreSQL 16.
+        AccessDeniedError: the administrator may not create roles, or does not own the database.
+
+    """
+    try:
+        with _connected(admin_url) as connection:
+            check_server(connection.info.server_version)
+            _make_roles(connection)
+            _make_database_rights(connection)
+    except AccessDeniedError as error:
+        raise AccessDeniedError(
+            error.message,
+            cure="use a superuser, or a role with CREATEROLE that owns the database; "
+            "workbench.db.bootstrap.roles_sql() gives what a superuser has to run to make it one",
+        ) from error
+
+
+def check_server(version: int) -> None:
+    """Refuse a server that is too old.
+
+    Args:
+        version: as libpq gives it: 160015 for 16.15.
+
+    Raises:
+        SchemaVersionError: it is older than PostgreSQL 16.
+
+    """
+    major = version // 10000
+    if major < MIN_MAJOR:
+        raise SchemaVersionError(
+            f"the server is PostgreSQL {major}; the workbench needs {MIN_MAJOR} or newer",
+            cure="use a newer server, or leave DATABASE_URL empty to use the embedded one",
+        )
+
+
+def roles_sql(admin: str, database: str) -> str:
+    """Return a psql script for a superuser, after which ``admin`` can prepare the database.
+
+    Args:
+        admin: an existing login, which may lack CREATEROLE.
+        database: is made where it does not exist.
+
+    """
+    script = (migrations_dir() / "sql" / "roles.sql").read_text(encoding="utf-8")
+    return f"\\set admin {_psql_word(admin)}\n\\set database {_psql_word(database)}\n{script}"
 
 
 def register_person(admin_url: Secret, *, email: str, username: str, again: bool = False) -> Secret:
@@ -82,7 +136,7 @@ def register_person(admin_url: Secret, *, email: str, username: str, again: bool
 
     password = Secret(secrets.token_urlsafe(24))
     login = f"wb_u_{secrets.token_hex(4)}"
-    with _connect(admin_url, autocommit=False) as connection:
+    with _connected(admin_url, autocommit=False) as connection:
         database = connection.info.dbname
         verifier = connection.pgconn.encrypt_password(
             password.reveal().encode(), login.encode(), b"scram-sha-256"
@@ -131,8 +185,11 @@ def _make_roles(connection: Connection) -> None:
         found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
         if found is None:
             connection.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(options)))
-    connection.execute("GRANT wb_owner TO CURRENT_USER WITH INHERIT FALSE, SET TRUE")
-    connection.execute("GRANT wb_definer TO wb_owner WITH INHERIT FALSE, SET TRUE")
+    # An administrator who has this right already need not be able to grant it.
+    if connection.execute("SELECT pg_has_role('wb_owner', 'SET')").fetchone() != (True,):
+        connection.execute("GRANT wb_owner TO CURRENT_USER WITH INHERIT FALSE, SET TRUE")
+    if connection.execute("SELECT pg_has_role('wb_owner', 'wb_definer', 'SET')").fetchone() != (True,):
+        connection.execute("GRANT wb_definer TO wb_owner WITH INHERIT FALSE, SET TRUE")
 
 
 def _make_database_rights(connection: Connection) -> None:
@@ -149,13 +206,22 @@ def _make_database_rights(connection: Connection) -> None:
     connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public")
 
 
-def _connect(url: Secret, *, autocommit: bool = True) -> Connection:
+@contextmanager
+def _connected(url: Secret, *, autocommit: bool = True) -> Iterator[Connection]:
     import psycopg
 
-    with driver_errors(url):
-        return psycopg.connect(
+    with (
+        driver_errors(url),
+        psycopg.connect(
             url.reveal(), autocommit=autocommit, connect_timeout=10, application_name="workbench-admin"
-        )
+        ) as connection,
+    ):
+        yield connection
+
+
+def _psql_word(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _with_user(url: Secret, user: str, password: Secret) -> Secret:

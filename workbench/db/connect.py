@@ -13,11 +13,12 @@ from workbench.db.embedded import EmbeddedServer
 from workbench.db.embedded_files import filesystem_errors
 from workbench.db.migrate import DATABASE
 from workbench.db.urls import Target, parse_url, read_saved_url, save_connection
-from workbench.errors import DatabaseUrlError, SchemaVersionError
+from workbench.errors import ConfigError, DatabaseUrlError, SchemaVersionError
 from workbench.secret import Secret
 from workbench.settings import Settings
 
 __all__ = [
+    "administrator_url",
     "embedded_admin_url",
     "embedded_person_url",
     "person_url",
@@ -69,6 +70,33 @@ def shareable_url(settings: Settings, url: str | None = None) -> str:
 def embedded_admin_url(server: EmbeddedServer, database: str = DATABASE) -> Secret:
     """Return the URL of the embedded server's superuser."""
     return Secret(server.url(user=server.superuser, password=server.superuser_password, dbname=database))
+
+
+def administrator_url(settings: Settings) -> Secret:
+    """Return an administrator's URL of a database whose roles are ready, for a plain ``alembic`` command.
+
+    ``WORKBENCH_ADMIN_URL``, else the embedded server's, which starts by itself.
+
+    Raises:
+        ConfigError: the database is an external one, and no administrator is known.
+
+    """
+    from workbench.db import bootstrap
+
+    target = parse_url(settings.admin_url) if settings.admin_url else target_of(settings)
+    if target.url is None:
+        server = EmbeddedServer(target.embedded or settings.home, pg_bin=settings.pg_bin)
+        server.ensure()
+        bootstrap.create_database(embedded_admin_url(server, "postgres"), DATABASE)
+        url = embedded_admin_url(server)
+    elif settings.admin_url:
+        url = target.url
+    else:
+        raise ConfigError(
+            "an external database is migrated by an administrator", cure="set WORKBENCH_ADMIN_URL"
+        )
+    bootstrap.prepare_roles(url)
+    return url
 
 
 def saved_embedded_url(home: Path, server: EmbeddedServer) -> Secret | None:

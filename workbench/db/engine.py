@@ -21,7 +21,8 @@ from workbench.secret import Secret
 __all__ = ["Database", "Session"]
 
 _WHO = """
-SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole, pg_has_role(session_user, 'wb_owner', 'USAGE') AS owns,
+SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole,
+       EXISTS (SELECT FROM pg_roles o WHERE o.rolname = 'wb_owner' AND pg_has_role(session_user, o.oid, 'MEMBER')) AS owns,
        (SELECT to_regclass('wb.alembic_version') IS NOT NULL) AS prepared
 FROM pg_roles r WHERE r.rolname = session_user
 """

@@ -6,17 +6,16 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from workbench.db.embedded import EmbeddedServer
-from workbench.db.urls import driver_url, parse_url
+from workbench.db.border import driver_errors
+from workbench.db.urls import driver_url
 from workbench.errors import SchemaVersionError
 from workbench.resources import migrations_dir
 from workbench.secret import Secret
-from workbench.settings import Settings
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["DATABASE", "HEAD", "administrator_url", "check_revision", "statements", "upgrade"]
+__all__ = ["DATABASE", "HEAD", "check_revision", "statements", "upgrade"]
 
 #: The revision that this code works with; a test holds it against the migrations themselves.
 HEAD = "0003"
@@ -31,25 +30,17 @@ def statements(name: str) -> list[str]:
     return [part.strip() for part in re.split(r"^--;\s*$", text, flags=re.MULTILINE) if part.strip()]
 
 
-def administrator_url() -> str:
-    """Return the URL for a plain ``alembic`` command: ``WORKBENCH_ADMIN_URL``, else the embedded server's."""
-    settings = Settings.from_env()
-    if settings.admin_url:
-        target = parse_url(settings.admin_url)
-        if target.url is not None:
-            return driver_url(target.url)
-    server = EmbeddedServer(settings.home, pg_bin=settings.pg_bin)
-    server.ensure()
-    return driver_url(
-        Secret(server.url(user=server.superuser, password=server.superuser_password, dbname=DATABASE))
-    )
-
-
 def upgrade(url: Secret, revision: str = "head") -> None:
-    """Bring the database at an administrator's URL to a revision."""
+    """Bring the database at an administrator's URL to a revision.
+
+    Raises:
+        AccessDeniedError: the login may not act as the owner of the schema.
+
+    """
     from alembic import command
 
-    command.upgrade(_config(url), revision)
+    with driver_errors(url):
+        command.upgrade(_config(url), revision)
 
 
 def check_revision(found: str | None) -> None:

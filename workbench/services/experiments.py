@@ -233,7 +233,7 @@ class Experiments:
         answers = self.frame(test)
         rows = answers.assign(value=_metric(answers, test.metric))
         comparison = analysis.compare(
-            rows[["case_id", "cluster_id", "variant", "sample", "value", "status"]],
+            rows[["case_id", "cluster_id", "variant", "sample", "value", "status", "unparsed"]],
             metric=test.metric,
             higher_is_better=METRICS.get(test.metric, True),
             alpha=test.alpha,
@@ -263,7 +263,11 @@ class Experiments:
         changed = wide[wide[("passed", "A")].astype(bool) != wide[("passed", "B")].astype(bool)]
         changed = changed.set_axis([f"{name[0]}_{name[1].lower()}" for name in changed.columns], axis=1)
         inputs = self._wb.datasets.frame(test.dataset).drop(columns=["cluster_id", "split"])
-        return changed.reset_index().merge(inputs, on="case_id", how="left")
+        table = changed.reset_index().merge(inputs, on="case_id", how="left")
+        last = [name for name in table.columns if name.startswith(("expected", "answer_", "passed_"))]
+        return table[
+            [name for name in table.columns if name not in last] + sorted(last, reverse=True, key=_order)
+        ]
 
     def stop(self, test: Experiment) -> Experiment:
         """End a test without a verdict."""
@@ -369,3 +373,8 @@ def _metric(answers: pd.DataFrame, metric: str) -> pd.Series[Any]:
         if column != "passed"
         else answers[column].astype("boolean").astype("Float64").astype("float64")
     )
+
+
+def _order(column: str) -> tuple[bool, bool, str]:
+    """Sort key of the flips: expected, then the answers, then who passed."""
+    return column == "expected", column.startswith("answer_"), "ab"[column.endswith("_a")]

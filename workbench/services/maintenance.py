@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from workbench.db import bootstrap, health
 from workbench.db.border import driver_errors, place
@@ -225,7 +225,8 @@ def prepare(
         progress: told, a line at a time, what takes long.
 
     Raises:
-        AccessDeniedError: the administrator's login may not create roles.
+        AccessDeniedError: the administrator's login may not create roles; ``home/roles.sql`` is what
+            a superuser has to run to change that.
         NameTakenError: the person, a saved connection or the file is there already.
 
     """
@@ -234,7 +235,7 @@ def prepare(
     name = username or _user_name()
     _require_free(settings.home / "connection" if file is None else file, default=file is None)
     tell(f"preparing {place(url)}")
-    with _as_administrator(url):
+    with _as_administrator(url, settings):
         _prepare_database(url, tell)
         person = bootstrap.register_person(url, email=email or f"{name}@localhost", username=name)
     if file is None:
@@ -300,14 +301,31 @@ def _external(text: str) -> Secret:
 
 
 @contextmanager
-def _as_administrator(url: Secret) -> Iterator[None]:
+def _as_administrator(url: Secret, settings: Settings | None = None) -> Iterator[None]:
+    """Say what an administrator's login lacks, and with settings write what a superuser can do about it."""
     try:
         with driver_errors(url):
             yield
     except AccessDeniedError as error:
-        raise AccessDeniedError(
-            error.message, cure="use a superuser, or a role with CREATEROLE that owns the database"
+        cure = "use a superuser, or a role with CREATEROLE that owns the database"
+        if settings is not None:
+            cure += f"; or have a superuser run {_write_roles(settings.home, url)} with psql, then try again"
+        raise AccessDeniedError(error.message, cure=cure) from error
+
+
+def _write_roles(home: Path, url: Secret) -> Path:
+    parts = urlsplit(url.reveal())
+    path = home / "roles.sql"
+    script = bootstrap.roles_sql(unquote(parts.username or _user_name()), unquote(parts.path.strip("/")))
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(script, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}",
+            cure="set WORKBENCH_HOME to a directory that you may write to",
         ) from error
+    return path
 
 
 def _prepare_database(url: Secret, tell: Tell) -> None:

@@ -90,7 +90,7 @@ def test_constant_unpaired_arms_have_an_effect_and_no_inference(frame, a, b):
 def test_values_that_are_no_numbers_are_dropped_and_counted(frame, bad):
     data = frame([bad, *NOISE[0][1:]], NOISE[1])
     result = compare(data)
-    assert (result.n_pairs, result.arms["A"].n_unparsed, result.arms["A"].n_missing) == (199, 1, 1)
+    assert (result.n_pairs, result.arms["A"].n_dropped, result.arms["A"].n_missing) == (199, 1, 1)
     assert "W_MISSING" not in result.warnings
     assert "Missing or not finite: 1 in A, 0 in B, dropped." in result.text
     data.loc[:11, "value"] = bad
