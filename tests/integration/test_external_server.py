@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import pg16
 import psycopg
@@ -52,7 +51,7 @@ def role(cluster):
 
 
 def of_database(url, name):
-    return Secret(urlunsplit(urlsplit(url.reveal())._replace(path=f"/{name}")))
+    return Secret(urlunsplit(urlsplit(url.reveal())._replace(path=f"/{quote(name)}")))
 
 
 def works(url, home):
@@ -89,7 +88,8 @@ def test_an_owner_with_createrole_prepares_the_database_and_people_work_in_it(ro
 @pytest.mark.parametrize("options", ["", "CREATEROLE CREATEDB"], ids=["without", "with"])
 def test_roles_sql_makes_an_administrator_of_a_login(cluster, role, tmp_path, options):
     """One login lacks CREATEROLE; the other has it, but the roles were made by somebody else."""
-    bootstrap.prepare_roles(embedded_admin_url(cluster, "postgres"))
+    bootstrap.create_database(embedded_admin_url(cluster, "postgres"), "first")
+    bootstrap.prepare_roles(embedded_admin_url(cluster, "first"))
     login, name = role(options), f"it's {secrets.token_hex(3)}"
     settings = Settings(home=tmp_path / "home")
     admin = of_database(login, name)

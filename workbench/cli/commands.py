@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
 
-__all__ = ["Command", "Group", "State", "json_option", "opened", "project_option"]
+__all__ = ["Command", "Group", "State", "json_option", "nothing", "opened", "project_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,6 +90,13 @@ def opened(project: str | None) -> Iterator[Workbench]:
         workbench = connect(project=project, progress=tell)
     with workbench:
         yield workbench
+
+
+def nothing(wb: Workbench, what: str) -> str:
+    """Return what an empty list says: of which project it is, and which others there are."""
+    others = [name for name in wb.projects() if name != wb.project]
+    hint = f"; look into another one with --project: {', '.join(others)}" if others else ""
+    return f"no {what} yet in project {wb.project!r}{hint}"
 
 
 def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from workbench.cli.commands import Group, json_option, opened, project_option
+from workbench.cli.commands import Group, json_option, nothing, opened, project_option
 from workbench.cli.output import records, say, show_json, show_table
 
 __all__ = ["ab", "prompt", "run"]
@@ -35,11 +35,11 @@ def prompt() -> None:
 def _prompts(*, project: str | None, as_json: bool) -> None:
     """List the titles of a project's prompts."""
     with opened(project) as wb:
-        titles = wb.prompts.list()
+        titles, empty = wb.prompts.list(), nothing(wb, "prompts")
     if as_json:
         show_json(titles)
     else:
-        show_table([{"prompt": title} for title in titles], ["prompt"], empty="no prompts yet")
+        show_table([{"prompt": title} for title in titles], ["prompt"], empty=empty)
 
 
 @prompt.command("show", examples=["workbench prompt show tone@prod", "workbench prompt show tone@3 --json"])
@@ -90,7 +90,7 @@ def _runs(*, limit: int, project: str | None, as_json: bool) -> None:
     What was called, what became of it, and what it cost.
     """
     with opened(project) as wb:
-        rows = records(wb.frames.runs(limit=limit))
+        rows, empty = records(wb.frames.runs(limit=limit)), nothing(wb, "runs")
     if as_json:
         show_json(rows)
     else:
@@ -106,7 +106,7 @@ def _runs(*, limit: int, project: str | None, as_json: bool) -> None:
             "cost",
             "run_id",
         ]
-        show_table(rows, columns, empty="no runs yet")
+        show_table(rows, columns, empty=empty)
 
 
 @click.group(cls=Group)
@@ -120,12 +120,12 @@ def ab() -> None:
 def _tests(*, project: str | None, as_json: bool) -> None:
     """List a project's A/B tests with their verdicts."""
     with opened(project) as wb:
-        rows = records(wb.frames.tests())
+        rows, empty = records(wb.frames.tests()), nothing(wb, "A/B tests")
     if as_json:
         show_json(rows)
     else:
         columns = ["name", "status", "a", "b", "metric", "sample_size", "verdict", "effect", "low", "high"]
-        show_table(rows, columns, empty="no A/B tests yet")
+        show_table(rows, columns, empty=empty)
 
 
 @ab.command("show", examples=["workbench ab show tone-b", "workbench ab show tone-b --json"])

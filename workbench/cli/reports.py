@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from workbench.cli.commands import Group, json_option, opened, project_option
+from workbench.cli.commands import Group, json_option, nothing, opened, project_option
 from workbench.cli.output import counting, say, show_json, show_table
 
 __all__ = ["report"]
@@ -54,12 +54,12 @@ def _run(name: str, *, parameters: tuple[str, ...], and_open: bool, project: str
 def _list(*, project: str | None, as_json: bool) -> None:
     """List a project's reports, newest first."""
     with opened(project) as wb:
-        rows = wb.reports.list()
+        rows, empty = wb.reports.list(), nothing(wb, "reports")
     if as_json:
         show_json(rows)
     else:
         short = [{**row, "id": row["id"][:8]} for row in rows]
-        show_table(short, ["id", "name", "status", "created_at", "error", "html"], empty="no reports yet")
+        show_table(short, ["id", "name", "status", "created_at", "error", "html"], empty=empty)
 
 
 @report.command("show", examples=["workbench report show", "workbench report show 5f1c9a20 --json"])

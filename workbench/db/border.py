@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
@@ -23,8 +23,11 @@ from workbench.secret import Secret
 __all__ = ["driver_errors", "place"]
 
 _CHECK_LOGIN = "check user name and password in DATABASE_URL"
+_CHECK_URL = "write it as postgresql://USER@HOST:5432/DATABASE, special characters percent-encoded"
 _CHECK_NAME = "check the name in DATABASE_URL, or prepare it: workbench db init ADMIN_URL"
 _START = "start the server, or leave DATABASE_URL empty to use the embedded one; look with: workbench doctor"
+
+_REFUSED = ("authentication failed", "no password supplied", "permission denied for database", "pg_hba.conf")
 
 # SQLSTATEs → the class, what is said after the server's name, the cure
 _KINDS: tuple[tuple[frozenset[str], type[WorkbenchError], str, str], ...] = (
@@ -76,7 +79,7 @@ def place(url: Secret) -> str:
     parts = urlsplit(url.reveal())
     query = dict(parse_qsl(parts.query))
     host = parts.hostname or query.get("host") or "localhost"
-    return f"{parts.path.strip('/')!r} on {host}:{parts.port or query.get('port') or 5432}"
+    return f"{unquote(parts.path.strip('/'))!r} on {host}:{parts.port or query.get('port') or 5432}"
 
 
 def _translate(error: psycopg.Error, url: Secret | None) -> WorkbenchError:
@@ -86,6 +89,8 @@ def _translate(error: psycopg.Error, url: Secret | None) -> WorkbenchError:
     for states, kind, said, cure in _KINDS:
         if state in states:
             return kind(f"{where} {said}: {lines[0]}", cure=cure)
+    if isinstance(error, psycopg.ProgrammingError) and not state:  # libpq itself, before it connects
+        return DatabaseUrlError(f"the database URL cannot be used: {lines[0]}", cure=_CHECK_URL)
     if isinstance(error, psycopg.OperationalError):
         return ServerUnavailableError(f"{where} does not answer: {lines[0]}", cure=_START)
     return DatabaseError(f"{where}: {lines[0]}")
@@ -93,6 +98,6 @@ def _translate(error: psycopg.Error, url: Secret | None) -> WorkbenchError:
 
 def _state_of_failed_connection(text: str) -> str:
     """Libpq gives no SQLSTATE for a failed connection, only the server's words."""
-    if "authentication failed" in text:
+    if any(words in text for words in _REFUSED):
         return "28P01"
     return "3D000" if "does not exist" in text and "database" in text else ""

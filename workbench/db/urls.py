@@ -83,11 +83,11 @@ def save_connection(home: Path, url: Secret) -> Path:
     parts = urlsplit(url.reveal())
     query = dict(parse_qsl(parts.query))
     password = unquote(parts.password or query.get("password", ""))
-    host = query.get("host") or unquote(parts.hostname or "*")
+    host = query.get("host") or _host(parts.netloc) or "*"
     port = str(parts.port or query.get("port") or "*")
     line = ":".join(
         _escape(field)
-        for field in (host, port, parts.path.strip("/"), unquote(parts.username or ""), password)
+        for field in (host, port, unquote(parts.path.strip("/")), unquote(parts.username or ""), password)
     )
     passfile = home / "pgpass"
     _write_private(passfile, line + "\n")
@@ -113,6 +113,12 @@ def read_saved_url(home: Path) -> Secret | None:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise DatabaseUrlError(f"{path} can be read by other people", cure=f"chmod 600 {path}")
     return Secret(path.read_text(encoding="utf-8").strip())
+
+
+def _host(netloc: str) -> str:
+    """Return the host as it is written: libpq compares it with the password file letter by letter."""
+    place = netloc.rpartition("@")[2]
+    return unquote(place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0])
 
 
 def _escape(field: str) -> str:

@@ -333,8 +333,9 @@ def _prepare_database(url: Secret, tell: Tell) -> None:
         bootstrap.prepare(url)
     except DatabaseUrlError:  # a wrong login fails again here, with its own message
         parts = urlsplit(url.reveal())
-        tell(f"making the database {parts.path.strip('/')!r}")
-        bootstrap.create_database(Secret(urlunsplit(parts._replace(path="/postgres"))), parts.path.strip("/"))
+        name = unquote(parts.path.strip("/"))
+        tell(f"making the database {name!r}")
+        bootstrap.create_database(Secret(urlunsplit(parts._replace(path="/postgres"))), name)
         bootstrap.prepare(url)
 
 

@@ -76,6 +76,11 @@ class Workbench:
             self.project, self.project_id = found.name, found.id
         return self
 
+    def projects(self) -> list[str]:
+        """Return the names of the projects that this person can read."""
+        with self.database.session() as session:
+            return [found.name for found in accounts.projects(session)]
+
     def environment(self) -> dict[str, str]:
         """Return the environment of a child process that shall work on the same database as the same person."""
         model = {"WORKBENCH_MODEL": self.default_model} if self.default_model else {}
