@@ -16,7 +16,7 @@ SELECT e.id AS execution_id, e.run_id, e.created_at, p.title AS prompt, p.versio
        e.finish_reason, e.tokens_prompt, e.tokens_completion, e.cost_estimate::float8 AS cost, e.cost_source,
        e.execution_time_ms AS latency_ms, e.ttft_ms, e.score, e.passed,
        e.error_message, e.input_variables, e.request_payload, e.response_data, c.expected, e.purpose, e.project_id,
-       e.prompt_id, e.run_at
+       e.prompt_id, e.run_at, c.position
 FROM wb.executions e
 JOIN wb.prompts p ON p.id = e.prompt_id
 JOIN wb.model_configs m ON m.id = e.model_config_id

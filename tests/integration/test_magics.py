@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pandas as pd
 import psycopg
 import pytest
@@ -9,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from workbench.analysis import Comparison
+from workbench.core.pricing import Price
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.services.planning import Plan
 from workbench.services.runs import Run
@@ -147,6 +151,17 @@ def test_ab_plan_run_show_list(cell, df, wb):
     assert isinstance(cell("%ab res =<< run tone@1 tone@2 -d df -c equals:@label --name mine -q"), Comparison)
     assert cell("%ab list") == ["mine"] or "mine" in cell("%ab list")
     assert cell("%ab show mine").status == "completed"
+
+
+def test_a_dear_plan_asks_first(cell, df, wb):
+    wb.models.endpoint("dear", "http://127.0.0.1:9/v1")
+    chosen = wb.models.choose("dear/m")
+    wb.models._chosen["dear/m"] = replace(chosen, price=Price(prompt=Decimal(1), completion=Decimal(1)))
+    cell("%%prompt tone -N\nTone of {{ text }}")
+    cell("%%prompt tone -N\nPlease: tone of {{ text }}")
+    for line in ("%prompt tone -d df -m dear/m", "%ab run tone@1 tone@2 -d df -m dear/m -c equals:@label"):
+        assert "add --yes" in error(cell, line)
+    assert wb.frames.executions().empty
 
 
 def test_wb_shows_and_changes_the_project(cell, wb):

@@ -168,6 +168,13 @@ def test_a_budget_without_a_known_price_is_refused(wb, tone, reviews, monkeypatc
         wb.run(tone, model="mine/m", data=reviews, budget=1.0)
 
 
+def test_a_prompt_maps_over_a_table(wb, tone, reviews):
+    assert tone.map(reviews.head(2), progress=False).frame()["answer"].tolist() == [
+        "Tone of: review 0",
+        "Tone of: review 1",
+    ]
+
+
 def test_variables_alone_are_one_case(wb, tone):
     run = wb.run(tone, variables={"text": "once"}, samples=3, progress=False)
     assert run.frame()["answer"].tolist() == ["Tone of: once"] * 3

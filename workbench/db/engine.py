@@ -20,10 +20,12 @@ from workbench.secret import Secret
 
 __all__ = ["Database", "Session"]
 
+# Answered to any login: to_regclass() would refuse those who may not use the schema.
 _WHO = """
-SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole,
-       EXISTS (SELECT FROM pg_roles o WHERE o.rolname = 'wb_owner' AND pg_has_role(session_user, o.oid, 'MEMBER')) AS owns,
-       (SELECT to_regclass('wb.alembic_version') IS NOT NULL) AS prepared
+WITH mine AS (SELECT rolname FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER'))
+SELECT r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR EXISTS (SELECT FROM mine WHERE rolname = 'wb_owner') AS admin,
+       EXISTS (SELECT FROM mine WHERE rolname = 'wb_user') AS member,
+       EXISTS (SELECT FROM pg_class WHERE relname = 'alembic_version' AND relnamespace = to_regnamespace('wb')) AS prepared
 FROM pg_roles r WHERE r.rolname = session_user
 """
 
@@ -108,17 +110,19 @@ class Database:
         self.engine.dispose()
 
     def _check(self, who: Any, connection: Any) -> uuid.UUID:
-        if who is None or who["rolsuper"] or who["rolbypassrls"] or who["rolcreaterole"] or who["owns"]:
+        if who is None or who["admin"]:
             raise DatabaseUrlError(
                 f"the login for {self.where} is an administrator's: row-level security would not bind it",
                 cure="make a login of your own once: workbench db init ADMIN_URL; then connect without the administrator's URL",
             )
         if not who["prepared"]:
             check_revision(None)
-        check_revision(
-            connection.exec_driver_sql("SELECT max(version_num) FROM wb.alembic_version").scalar_one()
-        )
-        me = connection.exec_driver_sql("SELECT wb.me()").scalar_one()
+        me = None
+        if who["member"]:
+            check_revision(
+                connection.exec_driver_sql("SELECT max(version_num) FROM wb.alembic_version").scalar_one()
+            )
+            me = connection.exec_driver_sql("SELECT wb.me()").scalar_one()
         if me is None:
             raise DatabaseUrlError(
                 f"no person of the workbench belongs to this login on {self.where}",

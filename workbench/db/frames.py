@@ -162,7 +162,7 @@ def executions(
     names = [sql.SQL("v.{}").format(sql.Identifier(name)) for name in kept]
     names += [sql.SQL("f.{}").format(sql.Identifier(name)) for name in added]
     query = sql.SQL(
-        "SELECT {} FROM wb.v_executions v {} WHERE {} ORDER BY v.created_at DESC, v.execution_id {}"
+        "SELECT {} FROM wb.v_executions v {} WHERE {} ORDER BY v.created_at DESC, v.position DESC, v.sample DESC, v.variant DESC, v.execution_id {}"
     ).format(
         sql.SQL(", ").join(names),
         _record("v.answer_json", added),

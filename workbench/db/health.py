@@ -29,6 +29,9 @@ FROM pg_roles r WHERE r.rolname = session_user
 
 _MAY_BE_OWNER = "SELECT FROM pg_roles WHERE rolname = 'wb_owner' AND pg_has_role(session_user, oid, 'SET')"
 
+# to_regclass() would refuse a login that may not use the schema.
+_THERE = "SELECT FROM pg_class WHERE relname = 'alembic_version' AND relnamespace = to_regnamespace('wb')"
+
 _LOAD = """
 SELECT pg_database_size(current_database()), (SELECT sum(numbackends) FROM pg_stat_database)::integer,
        current_setting('max_connections')::integer
@@ -147,7 +150,7 @@ def _examine(connection: Connection[Any]) -> Facts:
     answer_ms = (time.perf_counter() - began) * 1000
     login, privileged, owner = one(_LOGIN)
     seen = {"server_version": version, "answer_ms": answer_ms, "login": login, "privileged": privileged}
-    found = _revision(connection)
+    found = None if privileged else _revision(connection)
     if found != HEAD:
         return Facts(**seen, owner=owner, revision=found)
     size, connections, limit = one(_LOAD)
@@ -167,8 +170,7 @@ def _examine(connection: Connection[Any]) -> Facts:
 
 
 def _revision(connection: Connection[Any]) -> str | None:
-    there = connection.execute("SELECT to_regclass('wb.alembic_version') IS NOT NULL").fetchone()
-    if there != (True,):
+    if connection.execute(_THERE).fetchone() is None:
         return None
     row = connection.execute("SELECT max(version_num) FROM wb.alembic_version").fetchone()
     return row[0] if row else None

@@ -22,6 +22,7 @@ def register(shell: InteractiveShell) -> None:
     shell.configurables.append(config)
     magics = WorkbenchMagics(shell, config)
     shell.register_magics(magics)
+    shell.events.register("pre_run_cell", magics.session.adopt)
     add_lazy_sql(shell, magics.session)
 
 
@@ -34,6 +35,7 @@ def unregister(shell: InteractiveShell) -> None:
     remove_lazy_sql(shell)
     magics = shell.magics_manager.registry.pop(WorkbenchMagics.__name__, None)
     if isinstance(magics, WorkbenchMagics):
+        shell.events.unregister("pre_run_cell", magics.session.adopt)
         magics.session.close()
     for kind in ("line", "cell"):
         for name in _NAMES:

@@ -11,10 +11,12 @@ from IPython.core.getipython import get_ipython
 from IPython.display import clear_output, display
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from workbench.core.versions import PromptResult
     from workbench.services.progress import Progress
 
-__all__ = ["CellReporter", "Stream", "in_notebook", "say", "show_status"]
+__all__ = ["CellReporter", "Notice", "Stream", "in_notebook", "make_room", "owns_cell", "show_status"]
 
 #: A cell is redrawn at most this often, in seconds.
 _EVERY = 0.1
@@ -26,21 +28,55 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def say(line: str) -> None:
-    """Tell a line about what takes long."""
-    sys.stderr.write(f"{line} …\n")
-    sys.stderr.flush()
+def owns_cell() -> bool:
+    """Whether the running cell is one magic and nothing else, so that its outputs may be taken away again.
+
+    In a loop, a function or between other lines, what stands in the cell is not ours to clear.
+    """
+    if not in_notebook():
+        return False
+    code = str(get_ipython().get_parent().get("content", {}).get("code", "")).replace("\\\n", " ")
+    lines = [line for line in code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return bool(lines) and (lines[0].startswith("%%") or (len(lines) == 1 and lines[0].startswith("%")))
+
+
+def make_room() -> None:
+    """Let the cell's next output take the place of what stands there, without a flicker."""
+    if owns_cell():
+        clear_output(wait=True)
+
+
+class Notice:
+    """Tells what takes long, a line at a time, each in the place of the one before."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def __call__(self, line: str) -> None:
+        """Show a line."""
+        from workbench.views.prompts import notice
+
+        if not in_notebook():
+            sys.stderr.write(f"{line} …\n")
+            sys.stderr.flush()
+        elif self._handle is None:
+            self._handle = display(notice(f"{line} …"), raw=True, display_id=True)
+        else:
+            self._handle.update(notice(f"{line} …"), raw=True)
 
 
 class Stream:
-    """The answer while it arrives. ``heard`` is called by the loop's thread, ``draw`` by the person's."""
+    """The answer while it arrives. ``heard`` is called by the loop's thread, ``draw`` by the person's.
+
+    It is left with what had arrived on the screen if an error ends it.
+    """
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._drawn = 0
         self._last = 0.0
         self._lock = threading.Lock()
-        self._handle = display(_streaming(""), raw=True, display_id=True) if in_notebook() else None
+        self._handle: Any = None
 
     def heard(self, piece: str) -> None:
         """Keep a piece of text."""
@@ -48,23 +84,30 @@ class Stream:
             self._pieces.append(piece)
 
     def draw(self) -> None:
-        """Redraw if there is news, at most ten times a second."""
-        if self._handle is None or len(self._pieces) == self._drawn or time.monotonic() - self._last < _EVERY:
+        """Redraw if there is news, at most ten times a second; at first only that an answer is awaited."""
+        if self._handle is None:
+            self._handle = display(_streaming(""), raw=True, display_id=True)
+            return
+        if len(self._pieces) == self._drawn or time.monotonic() - self._last < _EVERY:
             return
         with self._lock:
             self._drawn, text = len(self._pieces), "".join(self._pieces)
         self._last = time.monotonic()
         self._handle.update(_streaming(text), raw=True)
 
-    def close(self) -> None:
-        """Make room for the result, which replaces what was streamed without a flicker."""
-        if self._handle is not None:
-            clear_output(wait=True)
+    def __enter__(self) -> Stream:
+        return self
 
-    def keep(self) -> None:
-        """Leave what had arrived in the cell: there will be no result."""
-        if self._handle is not None:
-            self._handle.update(_streaming("".join(self._pieces), end=True), raw=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or self._handle is None:
+            return
+        text = "".join(self._pieces)
+        if text:
+            self._handle.update(_streaming(text, end=True), raw=True)
+        else:
+            make_room()
 
 
 class CellReporter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import (
@@ -15,8 +16,8 @@ from IPython.core.magic import (
 
 from workbench.core.keys import find_key
 from workbench.core.versions import PromptResult
-from workbench.errors import InputError, WorkbenchError
-from workbench.magics.display import Stream, show_status
+from workbench.errors import InputError
+from workbench.magics.display import Stream, make_room, owns_cell, show_status
 from workbench.magics.grammar import PromptLine, format_help, parse_ab, parse_line
 from workbench.magics.session import Session
 
@@ -50,15 +51,9 @@ class WorkbenchMagics(Magics):
             print(format_help("prompt"))  # noqa: T201 - a magic's help is its output
             return None
         scope = {**self.shell.user_ns, **(local_ns or {})}
-        stream = None if parsed.quiet or parsed.data else Stream()
-        try:
+        stream = None if parsed.quiet or parsed.data or not owns_cell() else Stream()
+        with stream or nullcontext():
             result = perform(self.session.workbench(), cell_of(parsed, cell, scope, stream))
-        except WorkbenchError:
-            if stream is not None:
-                stream.keep()
-            raise
-        if stream is not None:
-            stream.close()
         return self._give(parsed, result)
 
     @no_var_expand
@@ -84,12 +79,13 @@ class WorkbenchMagics(Magics):
 
     def _give(self, parsed: Any, result: Any) -> Any:
         """Store and show as the line asks: ``NAME <<`` drops the final display, ``NAME =<<`` keeps it."""
-        if parsed.store is None:
-            return result
-        self.shell.user_ns[parsed.store] = result
-        if parsed.show:
+        if parsed.store is not None:
+            self.shell.user_ns[parsed.store] = result
+        if parsed.store is None or parsed.show:
+            make_room()
             return result
         if isinstance(parsed, PromptLine) and isinstance(result, PromptResult) and not parsed.quiet:
+            make_room()
             show_status(result)
         return None
 

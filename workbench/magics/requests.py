@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import OptionError, UndefinedVariableError, UnknownReferenceError, did_you_mean
 from workbench.magics.grammar import AbLine, PromptLine
 from workbench.magics.options import Variable
-from workbench.services.cells import Cell
+from workbench.services.cells import Cell, confirm
 
 if TYPE_CHECKING:
     from workbench.magics.display import Stream
@@ -92,6 +92,8 @@ def wb_of(workbench: Workbench, line: str) -> Any:
 
 def _run(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
     test = _test(workbench, parsed, scope)
+    if test.status != "completed":
+        confirm(workbench, test.plan(), confirmed=parsed.yes, budget=parsed.budget)
     test.run(budget=parsed.budget, progress=not parsed.quiet)
     return test.analyze()
 

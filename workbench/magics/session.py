@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from typing import TYPE_CHECKING
 
-from workbench.magics.display import CellReporter, say
+from workbench.magics.display import CellReporter, Notice, make_room
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -34,12 +35,20 @@ class Session:
         found = self._shell.user_ns.get(VARIABLE)
         if not isinstance(found, Workbench):
             if self._own is None:
-                self._own = connect(progress=say)
+                self._own = connect(progress=Notice())
+                make_room()
                 atexit.register(self.close)
             found = self._own
             self._shell.user_ns.setdefault(VARIABLE, found)
         self._apply(found)
         return found
+
+    def adopt(self) -> None:
+        """Apply the kernel's settings to the person's own ``wb``, before each cell; nothing is opened."""
+        loaded = sys.modules.get("workbench.services.workbench")
+        found = self._shell.user_ns.get(VARIABLE)
+        if loaded is not None and isinstance(found, loaded.Workbench):
+            found.reporter = CellReporter
 
     def close(self) -> None:
         """Close the connection that was opened here."""

@@ -18,7 +18,7 @@ from workbench.services.runs import Run
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
 
-__all__ = ["Cell", "CellResult", "perform"]
+__all__ = ["Cell", "CellResult", "confirm", "perform"]
 
 CellResult = PromptResult | Run | Plan | PromptVersion | Comparison
 
@@ -157,7 +157,7 @@ def _run(workbench: Workbench, cell: Cell, version: PromptVersion, models: Seque
     estimated = workbench.running.estimate(plan)
     if cell.dry_run:
         return estimated
-    _confirm(workbench, cell, estimated)
+    confirm(workbench, estimated, confirmed=cell.confirmed, budget=cell.budget)
     return workbench.running.run(
         plan,
         scorers=cell.scorers,
@@ -187,16 +187,21 @@ def _versus(workbench: Workbench, cell: Cell, version: PromptVersion) -> Compari
     estimated = test.plan()
     if cell.dry_run:
         return estimated
-    _confirm(workbench, cell, estimated)
+    confirm(workbench, estimated, confirmed=cell.confirmed, budget=cell.budget)
     test.run(budget=cell.budget, progress=cell.progress)
     return test.analyze()
 
 
-def _confirm(workbench: Workbench, cell: Cell, plan: Plan) -> None:
-    limit = workbench.confirm_over
-    if cell.confirmed or cell.budget is not None or plan.cost is None or plan.cost <= limit:
+def confirm(workbench: Workbench, plan: Plan, *, confirmed: bool, budget: float | None) -> None:
+    """Stop a plan that costs more than may be spent without asking.
+
+    Raises:
+        ConfirmationNeededError: with the plan, and what to add to the line.
+
+    """
+    if confirmed or budget is not None or plan.cost is None or plan.cost <= workbench.confirm_over:
         return
     raise ConfirmationNeededError(
-        f"this would cost about {format_cost(plan.cost)}, more than ${limit:g}:\n{plan}",
+        f"this would cost about {format_cost(plan.cost)}, more than ${workbench.confirm_over:g}:\n{plan}",
         cure="add --yes to run it, or --budget USD to limit it",
     )

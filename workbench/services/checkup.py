@@ -183,6 +183,8 @@ def _verdicts(facts: Facts, url: Secret) -> Iterator[Check]:
         message=f"PostgreSQL {facts.server_version} answers in {facts.answer_ms:.1f} ms",
     )
     yield _login(facts, url)
+    if facts.privileged:  # it may see all of the schema or nothing: neither says how people fare
+        return
     try:
         check_revision(facts.revision)
     except SchemaVersionError as error:
