@@ -246,12 +246,12 @@ def test_a_server_that_does_not_accept_ends_in_a_connect_timeout():
 def test_the_deadline_holds_for_the_whole_call():
     started = time.perf_counter()
     error, _ = failure(
-        ProviderUnavailableError, Reply(status=0, end="hang"), retry=Retry(total_timeout=0.3, read_timeout=10)
+        ProviderUnavailableError, Reply(status=0, end="hang"), retry=Retry(total_timeout=1.5, read_timeout=60)
     )
-    assert 0.25 < time.perf_counter() - started < 1
+    assert 1.4 < time.perf_counter() - started < 15  # far from the read timeout, also on a busy machine
     assert error.attempts[-1].error_code == "deadline"
     assert error.attempts[-1].ambiguous
-    assert "did not finish within 0.3 s" in error.message
+    assert "did not finish within 1.5 s" in error.message
 
 
 def test_a_server_that_speaks_no_http_is_named():

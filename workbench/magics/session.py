@@ -43,8 +43,8 @@ class Session:
         self._apply(found)
         return found
 
-    def adopt(self) -> None:
-        """Apply the kernel's settings to the person's own ``wb``, before each cell; nothing is opened."""
+    def adopt(self, _info: object = None) -> None:
+        """Let the person's own ``wb`` show its progress in the cell; called before each cell, opens nothing."""
         loaded = sys.modules.get("workbench.services.workbench")
         found = self._shell.user_ns.get(VARIABLE)
         if loaded is not None and isinstance(found, loaded.Workbench):

@@ -7,21 +7,27 @@ from typing import Any
 from workbench.core.display import render
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.views.html import Html, join, status_line, tag, text_block
+from workbench.views.theme import colour
 
-__all__ = ["status", "streaming"]
+__all__ = ["notice", "status", "streaming"]
 
 
 def streaming(text: str, *, end: bool = False) -> dict[str, str]:
     """Return what a cell shows while an answer arrives: its text so far, and that it is not the end."""
     if end:
         return {"text/plain": text, "text/html": text_block(text)}
-    waiting = tag("span", "▌", style="color:var(--jp-brand-color1,#1976d2)")
+    waiting = tag("span", "▌", style=f"color:{colour('accent')}")
     return {"text/plain": f"{text}▌", "text/html": text_block(join([text, waiting]))}
+
+
+def notice(line: str) -> dict[str, str]:
+    """Return a grey line: what goes on before there is anything to show."""
+    return {"text/plain": line, "text/html": status_line(line)}
 
 
 def status(result: PromptResult) -> dict[str, str]:
     """Return the grey line alone."""
-    return {"text/plain": result.status_line, "text/html": status_line(result.status_line)}
+    return notice(result.status_line)
 
 
 @render.register
@@ -36,9 +42,6 @@ def _(result: PromptResult) -> dict[str, Any]:
 
 @render.register
 def _(version: PromptVersion) -> dict[str, Any]:
-    names = ", ".join(version.names) or "no variables"
-    labels = f" · {', '.join(version.labels)}" if version.labels else ""
-    note = f" · {version.note}" if version.note else ""
     system = (
         [
             tag("div", "system", style=_ROLE),
@@ -49,17 +52,27 @@ def _(version: PromptVersion) -> dict[str, Any]:
         else []
     )
     box = tag("div", *system, text_block(version.content), style=_BOX)
-    return {
-        "text/plain": str(version),
-        "text/html": join([box, status_line(f"{version.ref} · {names}{labels}{note}")]),
-    }
+    return {"text/plain": str(version), "text/html": join([box, status_line(_about(version))])}
+
+
+def _about(version: PromptVersion) -> str:
+    """Return one line: what it is called, what it needs, what belongs to it."""
+    settings = ", ".join(f"{name} {value}" for name, value in version.settings.items())
+    parts = [
+        f"{version.ref}{f' ({version.change})' if version.change else ''}",
+        f"variables: {', '.join(version.names)}" if version.names else "no variables",
+        settings,
+        f"labels: {', '.join(version.labels)}" if version.labels else "",
+        version.note,
+    ]
+    return " · ".join(part for part in parts if part)
 
 
 _BOX = (
-    "border-left:3px solid var(--jp-border-color1,#bdbdbd);padding:4px 12px;"
+    f"border-left:3px solid {colour('line')};padding:4px 12px;color:{colour('text')};"
     "font-family:var(--jp-code-font-family,monospace);font-size:13px"
 )
-_ROLE = "color:var(--jp-ui-font-color2,#757575);font-size:11px;text-transform:uppercase;letter-spacing:.05em"
+_ROLE = f"color:{colour('dim')};font-size:11px;text-transform:uppercase;letter-spacing:.05em"
 
 
 def _shown(result: PromptResult) -> Html:

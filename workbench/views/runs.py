@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.views.html import join, status_line, tag
+from workbench.views.theme import colour
 
 __all__ = ["progress_line"]
 
@@ -12,11 +13,11 @@ def progress_line(line: str, settled: int, total: int) -> dict[str, str]:
     share = 100 * settled / total if total else 100
     fill = tag(
         "div",
-        style=f"width:{share:.1f}%;height:6px;background:var(--jp-brand-color1,#1976d2);border-radius:3px",
+        style=f"width:{share:.1f}%;height:6px;background:{colour('accent')};border-radius:3px",
     )
     bar = tag(
         "div",
         fill,
-        style="max-width:480px;height:6px;background:var(--jp-border-color2,#e0e0e0);border-radius:3px;margin:6px 0",
+        style=f"max-width:480px;height:6px;background:{colour('line')};border-radius:3px;margin:6px 0",
     )
     return {"text/plain": line, "text/html": join([bar, status_line(line)])}
