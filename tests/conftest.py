@@ -93,6 +93,15 @@ def database(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
+def new_database(server: Server) -> Iterator[Secret]:
+    """An administrator's URL of a database that does not exist yet."""
+    name = f"new_{secrets.token_hex(6)}"
+    yield server.admin_url(name)
+    with psycopg.connect(server.admin_url("postgres").reveal(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
 def admin_url(server: Server, database: str) -> Secret:
     """The administrator's URL of the test's database."""
     return server.admin_url(database)

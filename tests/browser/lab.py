@@ -141,7 +141,9 @@ class Lab:
     def write(self, name: str, cells: Sequence[str]) -> str:
         """Put a notebook of code cells into the folder."""
         kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-        made = new_notebook(cells=[new_code_cell(source) for source in cells], metadata={"kernelspec": kernel})
+        made = new_notebook(
+            cells=[new_code_cell(source) for source in cells], metadata={"kernelspec": kernel}
+        )
         nbformat.write(made, self.folder / name)
         return name
 

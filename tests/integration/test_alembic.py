@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from embedded_help import cleaned, open_home
 
+from workbench.db import bootstrap
 from workbench.db.migrate import HEAD
 from workbench.services.workbench import connect
 from workbench.settings import Settings
@@ -64,6 +66,7 @@ def test_an_administrators_url_downgrades_and_upgrades_and_a_new_revision_is_emp
 
 
 def test_a_new_database_is_prepared_by_the_first_upgrade(alembic, server, new_database):
+    bootstrap.create_database(server.admin_url("postgres"), urlsplit(new_database.reveal()).path.strip("/"))
     alembic("upgrade", "head", WORKBENCH_ADMIN_URL=new_database.reveal())
     assert revision(new_database) == HEAD
 

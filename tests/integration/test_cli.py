@@ -19,7 +19,6 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 from embedded_help import cleaned, open_home
-from psycopg import sql
 
 from workbench.cli.app import run_command
 from workbench.db import bootstrap
@@ -138,10 +137,16 @@ def test_a_text_goes_into_a_file_as_it_is_and_cannot_steer_a_terminal(held, anns
 
 def test_an_empty_project_prints_nothing_for_programs(anns):
     for words in (["prompt", "list"], ["run", "list"], ["ab", "list"], ["report", "list"]):
-        code, out, err = anns(*words, "--project", "empty")
+        code, out, err = anns(*words)
         assert (code, out) == (0, "")
         assert "yet" in err
-        assert anns(*words, "--project", "empty", "--json")[1] == "[]\n"
+        assert anns(*words, "--json")[1] == "[]\n"
+
+
+def test_looking_into_a_project_that_is_not_there_makes_none(anns):
+    code, out, err = anns("prompt", "list", "--project", "defualt")
+    assert (code, out) == (2, "")
+    assert "did you mean 'default'" in err
 
 
 # --- errors ---
@@ -344,6 +349,7 @@ def test_the_embedded_url_has_no_password_and_works(at_home):
 
 
 def test_psql_is_the_person_with_the_tables_at_hand(at_home, embedded_home):
+    assert process("db", "start").returncode == 0
     done = process("db", "psql", "-c", "select status, count(*) from executions group by 1")
     assert (done.returncode, done.stderr) == (0, "")
     assert "status | count" in done.stdout
@@ -398,15 +404,6 @@ def test_an_external_database_is_neither_started_nor_deleted_from_here(anns):
 
 
 # --- an external server ---
-
-
-@pytest.fixture
-def new_database(server):
-    """An administrator's URL of a database that does not exist yet."""
-    name = f"init_{secrets.token_hex(6)}"
-    yield server.admin_url(name)
-    with psycopg.connect(server.admin_url("postgres").reveal(), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def test_init_prepares_a_server_and_saves_the_persons_connection(cli, new_database, tmp_path, monkeypatch):

@@ -87,8 +87,10 @@ def opened(project: str | None) -> Iterator[Workbench]:
     from workbench.services.workbench import connect
 
     with telling() as tell:
-        workbench = connect(project=project, progress=tell)
+        workbench = connect(progress=tell)
     with workbench:
+        if project is not None:
+            workbench.use(project, create=False)  # the command line only looks: a typo makes no project
         yield workbench
 
 

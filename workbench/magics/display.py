@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from IPython.core.getipython import get_ipython
 from IPython.display import clear_output, display
@@ -95,18 +95,19 @@ class Stream:
         self._last = time.monotonic()
         self._handle.update(_streaming(text), raw=True)
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None or self._handle is None:
-            return
         text = "".join(self._pieces)
+        if kind is None:
+            return
         if text:
-            self._handle.update(_streaming(text, end=True), raw=True)
-        else:
+            make_room()
+            display(_streaming(text, end=True), raw=True)
+        elif self._handle is not None:
             make_room()
 
 

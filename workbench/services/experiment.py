@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workbench.core.display import Rich
+from workbench.core.display import Card, Rich
 from workbench.core.versions import PromptVersion
 
 if TYPE_CHECKING:
@@ -98,6 +98,19 @@ class Experiment(Rich):
     def stop(self) -> Experiment:
         """End the test without a verdict."""
         return self.workbench.ab.stop(self)
+
+    def card(self) -> Card:
+        """Return the verdict, the arms, and the question as the small line."""
+        verdict = str(self.results.get("verdict", self.status)).replace("_", " ")
+        headline, *_ = str(self.results.get("text", "")).splitlines() or [""]
+        samples = f"{self.samples} sample{'s' * (self.samples > 1)}"
+        return Card(
+            title=f"A/B test {self.name}: {verdict}",
+            text=headline,
+            columns=("arm", "prompt", "model"),
+            rows=[(variant, ref, model) for variant, (ref, model) in self.arms.items()],
+            note=f"{self.metric} on {self.dataset} · {self.sample_size:,} cases × {samples} · α = {self.alpha:g} · {self.design} design · {self.status}",
+        )
 
     def __str__(self) -> str:
         arms = "\n".join(f"  {variant}: {ref} on {model}" for variant, (ref, model) in self.arms.items())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.body import PromptBody
 from workbench.core.cases import Case
-from workbench.core.display import Rich
+from workbench.core.display import Card, Rich
 from workbench.core.versions import PromptVersion, format_cost
 from workbench.db.queries import models as model_queries
 from workbench.errors import DataError, UndefinedVariableError, did_you_mean
@@ -168,13 +168,19 @@ class Plan(Rich):
             if self.minutes >= 0.1
             else "a few seconds"
         )
+        arms, samples = len(self.arms), self.samples
         lines = [
-            f"{self.n_calls:,} calls = {len(self.arms)} × {self.n_cases:,} cases × {self.samples} sample{'s' if self.samples > 1 else ''}",
+            f"{self.n_calls:,} calls = {arms} arm{'s' * (arms > 1)} × {self.n_cases:,} cases × {samples} sample{'s' * (samples > 1)}",
             *(f"  {arm}" for arm in self.arms),
             f"about {self.tokens:,} tokens · {format_cost(self.cost)} · {time}",
             f"({self.basis}; nothing was sent)",
         ]
         return "\n".join(lines)
+
+    def card(self) -> Card:
+        """Return the text with its basis as the small line."""
+        title, *text, basis = str(self).splitlines()
+        return Card(title=title, text="\n".join(text), note=basis.strip("()"))
 
 
 def make_arm(

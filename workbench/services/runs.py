@@ -6,6 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.display import Card, Rich
@@ -14,8 +15,6 @@ from workbench.db import frames
 from workbench.db.queries.runs import Counts
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     import pandas as pd
 
     from workbench.services.workbench import Workbench
@@ -105,7 +104,7 @@ class Run(Rich):
                 f"{row['calls']:,}",
                 f"{row['failed']:,}",
                 _number(row["passed"], lambda share: f"{100 * share:.1f} %"),
-                _number(row["cost"], lambda cost: f"${cost:,.4f}"),
+                _number(row["cost"], lambda cost: format_cost(Decimal(str(cost)))),
                 _number(row["latency_p50_ms"], lambda ms: f"{ms / 1000:.2f} s"),
                 _number(row["latency_p95_ms"], lambda ms: f"{ms / 1000:.2f} s"),
             )

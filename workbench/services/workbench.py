@@ -10,11 +10,13 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from workbench.core.display import Card, Rich
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.db.connect import person_url, shareable_url
 from workbench.db.engine import Database
 from workbench.db.queries import accounts
 from workbench.db.scope import Scope
+from workbench.errors import UnknownReferenceError, did_you_mean
 from workbench.services.asking import Asking
 from workbench.services.bridge import Bridge
 from workbench.services.datasets import Datasets
@@ -37,7 +39,7 @@ __all__ = ["Workbench", "connect"]
 DEFAULT_PROJECT = "default"
 
 
-class Workbench:
+class Workbench(Rich):
     """Everything that a person can ask for, on one database and in one project.
 
     Attributes:
@@ -68,8 +70,16 @@ class Workbench:
         self._asking = Asking(self)
         self.use(project or settings.project or DEFAULT_PROJECT)
 
-    def use(self, project: str) -> Self:
-        """Choose a project, one's own or one that is shared; a new name makes a new one."""
+    def use(self, project: str, *, create: bool = True) -> Self:
+        """Choose a project, one's own or one that is shared; a new name makes a new one, unless ``create`` is False.
+
+        Raises:
+            UnknownReferenceError: there is no such project, and none is to be made.
+
+        """
+        if not create and project not in (known := self.projects()):
+            cure = did_you_mean(project, known) or f"there are {', '.join(known)}"
+            raise UnknownReferenceError(f"there is no project {project!r}", cure=cure)
         self._asking.close()
         with self.database.session() as session:
             found = accounts.use_project(session, self.database.user_id, project)
@@ -228,6 +238,12 @@ class Workbench:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def card(self) -> Card:
+        """Return the project, what answers in it, and where its rows are."""
+        model = f"default model {self.default_model}" if self.default_model else "no default model"
+        place = f"PostgreSQL {self.database.server_version}: {self.database.where}"
+        return Card(title=f"Project {self.project}", note=f"{model} · {place}")
 
     def __repr__(self) -> str:
         return f"<Workbench: project {self.project!r} in {self.database.where}>"

@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.core.display import Rich, render
 from workbench.views.html import Html, join, status_line, table, tag
+from workbench.views.theme import colour
 
 __all__ = ["card_html"]
 
@@ -16,22 +17,25 @@ def _(value: Rich) -> dict[str, Any]:
 
 
 def card_html(value: Rich) -> Html:
-    """Return a result's card as HTML."""
+    """Return a result's card as HTML; a column without any cell is left out."""
     card = value.card()
     parts: list[Html] = []
     if card.title:
-        parts.append(tag("div", card.title, style="font-weight:600"))
+        parts.append(tag("div", card.title, style=f"{_TEXT};margin-top:3px;font-weight:600"))
     if card.text:
-        parts.append(tag("div", card.text, style="white-space:pre-wrap;font-size:13px"))
+        parts.append(tag("div", card.text, style=f"{_TEXT};font-size:13px"))
     if card.columns:
-        parts.append(
-            table(
-                card.columns,
-                card.rows,
-                numeric=card.numeric,
-                style="border-collapse:collapse;font-size:13px;margin:4px 0",
-            )
+        kept = [i for i in range(len(card.columns)) if not card.rows or any(row[i] for row in card.rows)]
+        grid = table(
+            [card.columns[i] for i in kept],
+            [[row[i] for i in kept] for row in card.rows],
+            numeric=[place for place, i in enumerate(kept) if i in card.numeric],
+            style="border-collapse:collapse;font-size:13px;margin:0",
         )
+        parts.append(tag("div", grid, style="overflow-x:auto;margin:6px 0"))
     if card.note:
         parts.append(status_line(card.note))
     return join(parts)
+
+
+_TEXT = f"color:{colour('text')};white-space:pre-wrap;overflow-wrap:anywhere"

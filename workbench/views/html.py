@@ -134,7 +134,8 @@ def status_line(text: object) -> Html:
 
 def text_block(text: object) -> Html:
     """Return model text as it is: escaped, with its line breaks, in its own direction."""
-    return tag("div", text, class_="wb-text", dir="auto", style="white-space:pre-wrap;overflow-wrap:anywhere")
+    style = "white-space:pre-wrap;overflow-wrap:anywhere;margin-top:3px"  # level with the cell's number
+    return tag("div", text, class_="wb-text", dir="auto", style=style)
 
 
 def warning_list(warnings: Iterable[tuple[object, object]]) -> Html:

@@ -72,7 +72,7 @@ def verdict_colour(verdict: str) -> str:
 
 
 def template(mode: Mode = "auto") -> layout.Template:
-    """Return a plotly template with a transparent background.
+    """Return a plotly template with a transparent background and no button that uploads the data.
 
     Args:
         mode: ``light`` or ``dark`` where the page is known; ``auto`` can be read on both, for a
@@ -83,7 +83,14 @@ def template(mode: Mode = "auto") -> layout.Template:
 
     dim = {"light": LIGHT["dim"], "dark": DARK["dim"], "auto": _MIDDLE}[mode]
     line = {"light": LIGHT["line"], "dark": DARK["line"], "auto": "rgba(127,127,127,0.35)"}[mode]
-    axis = {"gridcolor": line, "linecolor": line, "zerolinecolor": dim, "zerolinewidth": 1, "ticks": ""}
+    axis = {
+        "gridcolor": line,
+        "linecolor": line,
+        "zerolinecolor": dim,
+        "zerolinewidth": 1,
+        "ticks": "",
+        "title": {"font": {"size": 13}},
+    }
     return layout.Template(
         layout={
             "paper_bgcolor": "rgba(0,0,0,0)",
@@ -94,6 +101,11 @@ def template(mode: Mode = "auto") -> layout.Template:
             "yaxis": axis,
             "margin": {"l": 16, "r": 16, "t": 32, "b": 40},
             "hoverlabel": {"font": {"size": 13}},
-            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": line, "activecolor": dim},
+            "modebar": {
+                "bgcolor": "rgba(0,0,0,0)",
+                "color": line,
+                "activecolor": dim,
+                "remove": ["sendChartToCloud"],  # "Share chart…" would upload the data
+            },
         }
     )
