@@ -185,4 +185,7 @@ def _shows(cell: nbformat.NotebookNode, token: str) -> bool:
 def _one_line(name: str, text: str) -> str:
     lines = _ANSI.sub("", text).strip().splitlines()
     first = lines[0][:300] if lines else ""
-    return f"{name}: {first}" if name and first else name or first
+    cure = next(
+        (f" {line[:300]}" for line in lines[1:] if line.startswith("→ ")), ""
+    )  # our errors say what to do
+    return f"{name}: {first}{cure}" if name and first else name or first
