@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from tests.embedded_help import CHECKOUT, cleaned, open_home
+from tests.embedded_help import CHECKOUT, cleaned, connect, open_home
 from workbench.db.embedded import EmbeddedServer
 
 __all__ = ["Lab", "Notebook", "chromium", "running_lab"]
@@ -156,6 +156,11 @@ class Lab:
         notebook.load(f"{self.url}/lab/workspaces/{Path(name).stem}-{len(self.opened)}/tree/{name}?reset")
         notebook.theme(theme)
         return notebook
+
+    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        """Ask the database what it holds, past all row-level security."""
+        with connect(self.database, "workbench") as connection:
+            return connection.execute(query).fetchall()
 
     def close(self) -> None:
         """Close every page."""

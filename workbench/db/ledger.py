@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from workbench.core.chat import Attempt
+from workbench.errors import ConflictError
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from workbench.db.scope import Scope
 
-__all__ = ["Claim", "Result", "claim", "finish", "give_up", "storable"]
+__all__ = ["Claim", "Result", "claim", "committed", "finish", "give_up", "hold", "storable", "taken_over"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +109,14 @@ SELECT * FROM unnest(%s::uuid[], %s::timestamptz[], %s::int[], %s::timestamptz[]
 ON CONFLICT DO NOTHING
 """
 
+_COMMITTED = """
+SELECT id FROM wb.executions
+WHERE (id = ANY (%s::uuid[]) AND status = 'sent') OR (id = ANY (%s::uuid[]) AND status IN ('done', 'failed', 'lost'))
+"""
+
+#: The lock keeps another kernel from taking the run over between this look and the claim's commit.
+_HOLD = "SELECT FROM wb.runs WHERE id = %s AND holder = %s FOR SHARE"
+
 _GIVE_UP = """
 UPDATE wb.executions SET status = %s, error_code = %s, error_message = %s, finished_at = clock_timestamp()
 WHERE run_id = %s AND status = 'sent' AND (%s::uuid[] IS NULL OR id = ANY (%s::uuid[]))
@@ -162,6 +171,32 @@ def finish(connection: Connection[Any], results: Sequence[Result]) -> set[uuid.U
     stored = {row[0] for row in connection.execute(_FINISH, columns).fetchall()}
     _store_attempts(connection, [r for r in results if r.attempts and r.id in stored])
     return stored
+
+
+def hold(connection: Connection[Any], run_id: uuid.UUID, holder: str) -> None:
+    """Make sure, until the transaction ends, that the run is still ours to go on with.
+
+    Raises:
+        ConflictError: another kernel has taken it over.
+
+    """
+    if connection.execute(_HOLD, [run_id, holder]).fetchone() is None:
+        raise taken_over()
+
+
+def taken_over() -> ConflictError:
+    """Return the error of a kernel whose run goes on elsewhere."""
+    return ConflictError(
+        "another kernel has taken this run over", cure="let it finish there, or stop it there first"
+    )
+
+
+def committed(
+    connection: Connection[Any], claims: Sequence[Claim], results: Sequence[Result]
+) -> set[uuid.UUID]:
+    """Return the ids of claims and results that are stored already: they were committed unheard."""
+    rows = connection.execute(_COMMITTED, [[c.id for c in claims], [r.id for r in results]]).fetchall()
+    return {row[0] for row in rows}
 
 
 def give_up(

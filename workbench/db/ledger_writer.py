@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.db.border import driver_errors
-from workbench.db.ledger import Claim, Result, claim, finish
-from workbench.errors import WorkbenchError
+from workbench.db.ledger import Claim, Result, claim, committed, finish, hold
+from workbench.errors import ServerUnavailableError, WorkbenchError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -29,6 +29,8 @@ GROUP_ROWS = 64
 GROUP_SECONDS = 0.05
 #: or at once when nothing else is in flight. Between groups, the run's heartbeat is written this often.
 HEARTBEAT_SECONDS = 10.0
+#: A server that restarts, or a connection that was cut, is waited for so long.
+RECONNECT_SECONDS = 3.0
 
 _HEARTBEAT = "UPDATE wb.runs SET heartbeat_at = clock_timestamp() WHERE id = %s AND holder = %s"
 
@@ -59,6 +61,7 @@ class LedgerWriter:
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._in_flight = 0
         self._connection: Connection[Any] | None = None
+        self._up = True
         self._last_beat = time.monotonic()
         self._thread = threading.Thread(target=self._serve, name="workbench-ledger", daemon=True)
         self._thread.start()
@@ -118,10 +121,14 @@ class LedgerWriter:
 
     def _write(self, group: list[_Work]) -> None:
         try:
-            with driver_errors(self._database.url):
-                stored = self._commit(group)
+            stored = self._commit_patiently(group)
         except WorkbenchError as error:
             self._drop_connection()
+            if len(group) > 1 and self._up:  # one row that cannot be stored must not take others along
+                for work in group:
+                    self._write([work])
+                return
+            self._in_flight -= sum(len(work.rows) for work in group if not work.claims)
             for work in group:
                 work.future.set_exception(error)
             return
@@ -130,13 +137,36 @@ class LedgerWriter:
             self._in_flight += len(mine) if work.claims else -len(work.rows)
             work.future.set_result(mine)
 
-    def _commit(self, group: list[_Work]) -> set[uuid.UUID]:
+    def _commit_patiently(self, group: list[_Work]) -> set[uuid.UUID]:
+        """Commit a group, on a new connection where the old one broke; once that was in vain, try only once."""
+        until = time.monotonic() + (RECONNECT_SECONDS if self._up else 0.0)
+        again = False
+        while True:
+            try:
+                with driver_errors(self._database.url):
+                    stored = self._commit(group, again=again)
+            except ServerUnavailableError:
+                self._drop_connection()
+                if time.monotonic() >= until:
+                    self._up = False
+                    raise
+                again = True
+                time.sleep(0.1)
+            else:
+                self._up = True
+                return stored
+
+    def _commit(self, group: list[_Work], *, again: bool) -> set[uuid.UUID]:
         connection = self._connected()
         claims = [row for work in group if work.claims for row in work.rows if isinstance(row, Claim)]
         results = [row for work in group if not work.claims for row in work.rows if isinstance(row, Result)]
         stored: set[uuid.UUID] = set()
         with connection.transaction():
+            if again:  # the commit before may have reached the server although its answer did not reach us
+                stored |= committed(connection, claims, results)
             if claims:
+                if self._lease is not None:
+                    hold(connection, *self._lease)
                 stored |= claim(connection, self._scope, claims)
             if results:
                 stored |= finish(connection, results)

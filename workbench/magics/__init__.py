@@ -16,7 +16,7 @@ def register(shell: InteractiveShell) -> None:
     """Add the magics, ``%config Workbench`` and, unless there is one, a ``%sql`` that loads itself."""
     from workbench.magics.config import Workbench
     from workbench.magics.magics import WorkbenchMagics
-    from workbench.magics.sql import add_lazy_sql
+    from workbench.magics.sql import add_lazy_sql, show_as_text
 
     config = Workbench(parent=shell)
     shell.configurables.append(config)
@@ -24,15 +24,17 @@ def register(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.events.register("pre_run_cell", magics.session.adopt)
     add_lazy_sql(shell, magics.session)
+    show_as_text(shell)
 
 
 def unregister(shell: InteractiveShell) -> None:
     """Take the magics away, close the connection that they opened."""
     from workbench.magics.config import Workbench
     from workbench.magics.magics import WorkbenchMagics
-    from workbench.magics.sql import remove_lazy_sql
+    from workbench.magics.sql import remove_lazy_sql, show_as_before
 
     remove_lazy_sql(shell)
+    show_as_before(shell)
     magics = shell.magics_manager.registry.pop(WorkbenchMagics.__name__, None)
     if isinstance(magics, WorkbenchMagics):
         shell.events.unregister("pre_run_cell", magics.session.adopt)

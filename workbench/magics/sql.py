@@ -15,6 +15,7 @@ __all__ = ["ALIAS", "add_lazy_sql", "load_sql", "remove_lazy_sql"]
 ALIAS = "workbench"
 
 _MARK = "_workbench_lazy_sql"
+_RESULT = ("sql.run.resultset", "ResultSet")
 
 
 def add_lazy_sql(shell: InteractiveShell, session: Session) -> None:
@@ -60,3 +61,23 @@ def load_sql(shell: InteractiveShell, session: Session) -> None:
         config.displaycon = False
         config.feedback = 0
     ConnectionManager.set(workbench.database.small_engine(), displaycon=False, alias=ALIAS, config=config)
+
+
+def show_as_text(shell: InteractiveShell) -> None:
+    """Show the rows of a query by our own table: in jupysql's the HTML in a cell is part of the page and runs."""
+
+    def rows(result: Any) -> str:
+        from workbench.views.rows import rows_html
+
+        result.fetch_for_repr_if_needed()
+        limit = shell.magics_manager.registry["SqlMagic"].displaylimit or None
+        shown = result[:limit]
+        more = f"the first {limit} rows; %config SqlMagic.displaylimit = 0 shows all"
+        return rows_html(result.field_names, shown, note=more if len(shown) == limit else "")
+
+    shell.display_formatter.formatters["text/html"].for_type_by_name(*_RESULT, rows)
+
+
+def show_as_before(shell: InteractiveShell) -> None:
+    """Give jupysql its own table back."""
+    shell.display_formatter.formatters["text/html"].pop(".".join(_RESULT), None)

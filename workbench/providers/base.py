@@ -59,6 +59,7 @@ class Retry:
 
     Attributes:
         tries: HTTP tries in all.
+        refused: tries in all of a server on this machine that refuses connections: it does not run.
         ambiguous: repeats after a request that got no reply.
         base: longest first wait.
         cap: longest wait.
@@ -69,6 +70,7 @@ class Retry:
     """
 
     tries: int = 5
+    refused: int = 2
     ambiguous: int = 1
     base: float = 0.5
     cap: float = 60.0

@@ -290,7 +290,14 @@ class Http:
 
     def _exhausted(self, trail: list[Attempt]) -> bool:
         unanswered = sum(attempt.ambiguous for attempt in trail)
-        return len(trail) >= self._retry.tries or unanswered > self._retry.ambiguous
+        refused = (
+            sum(attempt.error_code == "connect" for attempt in trail) if self.peer.address.loopback else 0
+        )
+        return (
+            len(trail) >= self._retry.tries
+            or unanswered > self._retry.ambiguous
+            or refused >= self._retry.refused
+        )
 
     def _late(self, trail: list[Attempt]) -> ProviderError:
         if trail and trail[-1].error_code == "cancelled":

@@ -28,7 +28,7 @@ from workbench.errors import ConfigError, ProviderError, ProviderUnavailableErro
 from workbench.providers.base import OnText, Provider, Retry
 from workbench.providers.failures import excerpt
 from workbench.providers.openai_compatible import OpenAICompatible
-from workbench.providers.weights import installed, path_of
+from workbench.providers.weights import checked_path, installed
 from workbench.secret import Secret
 from workbench.settings import Settings
 
@@ -160,7 +160,7 @@ def _runs(task: asyncio.Task[_Child]) -> bool:
 
 
 def _start(model: str, home: Path, retry: Retry) -> _Child:
-    path = path_of(model, home)
+    path = checked_path(model, home)
     if importlib.util.find_spec("xllamacpp") is None:
         raise ConfigError(
             "local models need llama.cpp, which is not installed",

@@ -26,7 +26,7 @@ from workbench.errors import WeightsError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CATALOGUE", "Weights", "fetch", "installed", "path_of"]
+__all__ = ["CATALOGUE", "Weights", "checked_path", "fetch", "installed", "path_of"]
 
 _PREFIX = ".fetch-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -91,6 +91,19 @@ def path_of(name: str, home: Path) -> Path:
         known = [*CATALOGUE, *installed(home)]
         cure = did_you_mean(name, known) or f"put its GGUF file at {path}; known: {', '.join(known)}"
     raise WeightsError(f"the weights of local/{name} are not here", cure=cure)
+
+
+def checked_path(name: str, home: Path) -> Path:
+    """Return the weights' file; of a model that we know, it must be the very file that was published.
+
+    Raises:
+        WeightsError: they are not there, or have another hash.
+
+    """
+    path = path_of(name, home)
+    if name in CATALOGUE:
+        _check(path, name, cure=f"delete {path} and run `workbench models fetch {name}`")
+    return path
 
 
 def fetch(name: str, home: Path, progress: Callable[[str], None] | None = None) -> Path:

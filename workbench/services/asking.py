@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.db.ledger import Result
 from workbench.db.ledger_writer import LedgerWriter
-from workbench.errors import ProviderError, RunInterruptedError
+from workbench.errors import DatabaseError, ProviderError, RunInterruptedError
 from workbench.services.calls import build_request, claim_of, failed, finished
 from workbench.services.prompts import body_of
 
@@ -92,7 +92,12 @@ class Asking:
         claim = claim_of(request, body, variables, prompt_id=version.id, model=model, run_at=now)
         await self._commit(self._ledger().claim([claim]))
         result, error = await self._call(claim, request, model, on_text)
-        await self._commit(self._ledger().finish(result))
+        try:
+            await self._commit(self._ledger().finish(result))
+        except DatabaseError as lost:
+            if error is None:
+                lost.message += "; the answer had come and could not be stored: it may be billed"
+            raise
         if error is not None:
             raise error
         shown = str(options.get("format") or version.settings.get("format") or "text")

@@ -1,7 +1,7 @@
 """The engine of a run: claims ahead, calls N at a time, results committed as they arrive.
 
-Everything here runs on the bridge's loop; the ledger writer has its own thread. A call counts as
-done only after its result is committed.
+Everything here runs on the bridge's loop; the ledger writer has its own thread. A call is sent only
+after its claim is committed, and counts as done only after its result is.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from workbench.core.pricing import cost_of
-from workbench.db.ledger import Claim, Result
+from workbench.db.ledger import Claim, Result, taken_over
 from workbench.db.queries.runs import Prior, priors
 from workbench.errors import (
     AuthenticationError,
     BudgetError,
-    ConfigError,
+    DatabaseError,
     PaymentRequiredError,
     ProviderError,
     ProviderUnavailableError,
@@ -40,8 +40,10 @@ __all__ = ["Engine"]
 
 #: Answers that may wait for their commit; bounds what a kill can lose.
 UNCOMMITTED = 32
-#: So many calls in a row without any answer from the provider end the run.
+#: So many calls in a row that the provider did not answer end the run,
 PATIENCE = 20
+#: and so many while nothing was ever heard from it: a wrong address, no network, a proxy that refuses.
+FIRST_PATIENCE = 3
 
 _Item = tuple["Call", "Claim", "ChatRequest"]
 
@@ -79,25 +81,34 @@ class Engine:
         self._settled = settled
         self._progress = progress
         self._stopping = False
+        self._heard = False
         self._silent = 0
         self._spent = Decimal(0)
-        self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(maxsize=1)
+        self._claimed = self._called = 0
+        self._unstored = self._cut_off = 0
+        # A group is claimed while the one before it waits here: together as many as are in flight.
+        self._group = max(1, plan.concurrency // 2)
+        self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(maxsize=self._group)
         self._slots = asyncio.Semaphore(UNCOMMITTED)
+        self._tasks: list[asyncio.Task[None]] = []
         self.fatal: WorkbenchError | None = None
 
     async def run(self) -> None:
-        """Make the calls; returns when every started one is settled and committed."""
-        workers = [asyncio.create_task(self._work()) for _ in range(self._plan.concurrency)]
+        """Make the calls; returns when every started one is settled and committed, or cannot be."""
+        jobs = [self._feed(), *(self._work() for _ in range(self._plan.concurrency))]
+        self._tasks = [asyncio.create_task(job) for job in jobs]
         try:
-            await self._feed()
-            for _ in workers:
-                await self._queue.put(None)
-            await asyncio.gather(*workers)
-            for _ in range(UNCOMMITTED):
-                await self._slots.acquire()
+            await asyncio.gather(*self._tasks)
+        except asyncio.CancelledError:
+            if not isinstance(self.fatal, DatabaseError):
+                raise  # the person does not want to wait for what is in flight
         finally:
-            for worker in workers:
-                worker.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(UNCOMMITTED):
+            await self._slots.acquire()
+        self._tell_losses()
 
     def stop(self) -> None:
         """Start no further call; those in flight go on."""
@@ -105,26 +116,28 @@ class Engine:
 
     async def _feed(self) -> None:
         pending = (call for call in self._plan.calls() if call.key not in self._settled)
-        for chunk in _chunks(pending, self._plan.concurrency):
-            if self._stopping:
-                return
+        for chunk in _chunks(pending, self._group):
+            if self._stopping or not self._affords(len(chunk)):
+                break
             items = [self._prepare(call) for call in chunk]
-            if not self._affords(len(items)):
-                return
             try:
                 mine = await asyncio.wrap_future(self._writer.claim([claim for _, claim, _ in items]))
-                known = await asyncio.to_thread(self._known, items)
+                known = await self._known(items)
             except WorkbenchError as error:
                 self._end(error)
                 return
+            self._claimed += len(mine)
             for call, claim, request in items:
                 if claim.id not in mine:
                     continue  # another kernel has it
                 prior = known.get((claim.request_digest, call.sample))
                 if prior is not None:
+                    self._called += 1
                     await self._store(_from_cache(claim, prior))
                 else:
                     await self._queue.put((call, claim, request))
+        for _ in range(self._plan.concurrency):
+            await self._queue.put(None)
 
     def _prepare(self, call: Call) -> _Item:
         arm = call.arm
@@ -144,19 +157,20 @@ class Engine:
         )
         return call, claim, request
 
-    def _known(self, items: Sequence[_Item]) -> dict[tuple[str, int], Prior]:
+    async def _known(self, items: Sequence[_Item]) -> dict[tuple[str, int], Prior]:
         """Find earlier answers to the same requests, where the plan allows them."""
         wanted: dict[tuple[uuid.UUID, int], list[str]] = {}
         for call, claim, request in items:
             if self._plan.cache == "all" or (self._plan.cache == "deterministic" and request.deterministic):
                 wanted.setdefault((claim.model_config_id, call.sample), []).append(claim.request_digest)
+        return await asyncio.to_thread(self._look_up, wanted) if wanted else {}
+
+    def _look_up(self, wanted: Mapping[tuple[uuid.UUID, int], list[str]]) -> dict[tuple[str, int], Prior]:
         found: dict[tuple[str, int], Prior] = {}
-        for (model_id, sample), digests in wanted.items():
-            with self._wb.database.session() as session:
-                found |= {
-                    (digest, sample): prior
-                    for digest, prior in priors(session, model_id, digests, sample=sample).items()
-                }
+        with self._wb.database.session() as session:
+            for (model_id, sample), digests in wanted.items():
+                answers = priors(session, model_id, digests, sample=sample)
+                found |= {(digest, sample): prior for digest, prior in answers.items()}
         return found
 
     async def _work(self) -> None:
@@ -164,19 +178,19 @@ class Engine:
             call, claim, request = item
             if self._stopping:
                 await self._store(_not_sent(claim))
-                continue
-            await self._store(await self._call(call, claim, request))
+            else:
+                await self._store(await self._call(call, claim, request))
 
     async def _call(self, call: Call, claim: Claim, request: ChatRequest) -> Result:
         model = call.arm.model
         try:
             response = await model.provider.chat(request)
         except ProviderError as error:
-            self._silent = self._silent + 1 if isinstance(error, ProviderUnavailableError) else 0
-            if isinstance(error, AuthenticationError | PaymentRequiredError) or self._silent >= PATIENCE:
-                self._end(error)
+            self._called += 1
+            self._judge(error)
             return failed(claim, error, model)
-        except ConfigError as error:
+        except WorkbenchError as error:  # the request or the setting is wrong: no other call would do better
+            self._called += 1
             self._end(error)
             return Result(
                 id=claim.id,
@@ -185,13 +199,30 @@ class Engine:
                 error_code=error.code,
                 error_message=error.message,
             )
+        except asyncio.CancelledError:
+            self._cut_off += 1
+            raise
+        self._called += 1
+        self._heard = True
         self._silent = 0
         self._spent += cost_of(response.usage, model.price).amount or 0
         return finished(claim, response, model)
 
+    def _judge(self, error: ProviderError) -> None:
+        """Decide whether a failed call is the run's end."""
+        self._heard = self._heard or any(attempt.http_status for attempt in error.attempts)
+        self._silent = self._silent + 1 if isinstance(error, ProviderUnavailableError) else 0
+        patience = PATIENCE if self._heard else FIRST_PATIENCE
+        if isinstance(error, AuthenticationError | PaymentRequiredError) or self._silent >= patience:
+            self._end(error)
+
     async def _store(self, result: Result) -> None:
         """Hand a result to the writer; waits only while too many answers are uncommitted."""
-        await self._slots.acquire()
+        try:
+            await self._slots.acquire()
+        except asyncio.CancelledError:
+            self._unstored += result.response_data is not None
+            raise
         loop = asyncio.get_running_loop()
         future = self._writer.finish(result)
         future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._committed, result, done))
@@ -199,7 +230,10 @@ class Engine:
     def _committed(self, result: Result, future: Future[set[uuid.UUID]]) -> None:
         self._slots.release()
         error = future.exception()
+        if error is None and result.id not in future.result():
+            error = taken_over()
         if isinstance(error, WorkbenchError):
+            self._unstored += result.response_data is not None
             self._end(error)
             return
         progress = self._progress
@@ -217,7 +251,8 @@ class Engine:
         budget = self._plan.budget
         if budget is None:
             return True
-        expected = self._spent + self._spent / max(1, self._progress.settled) * calls
+        in_flight = self._claimed - self._called
+        expected = self._spent + self._spent / max(1, self._called) * (in_flight + calls)
         if expected <= budget:
             return True
         self._end(
@@ -231,6 +266,15 @@ class Engine:
     def _end(self, error: WorkbenchError) -> None:
         self.fatal = self.fatal or error
         self._stopping = True
+        if isinstance(error, DatabaseError):  # what is still in flight could not be stored
+            for task in self._tasks:
+                task.cancel()
+
+    def _tell_losses(self) -> None:
+        lost = [f"{self._unstored:,} answers that had come could not be stored"] if self._unstored else []
+        lost += [f"{self._cut_off:,} calls in flight were cut off"] if self._cut_off else []
+        if self.fatal is not None and lost:
+            self.fatal.message += f"; {' and '.join(lost)}: they may be billed"
 
 
 def _chunks(calls: Iterable[Call], size: int) -> Iterator[list[Call]]:

@@ -16,6 +16,7 @@ from workbench.db.queries import runs as queries
 from workbench.errors import (
     BudgetError,
     ConflictError,
+    DatabaseError,
     InputError,
     RunInterruptedError,
     UnknownReferenceError,
@@ -43,6 +44,7 @@ class Running:
 
     def __init__(self, workbench: Workbench) -> None:
         self._wb = workbench
+        self._ended: set[str] = set()  # leases of ours that could not be given back
 
     def make_plan(
         self,
@@ -149,7 +151,8 @@ class Running:
             interrupted = self._drive(engine, key, counts, self._wb.reporter() if progress else None)
         finally:
             writer.close()
-            run = self._close(key, scorers)
+            self._ended.add(holder)
+            run = self._settle(engine, key, holder, scorers)
         if interrupted:
             raise RunInterruptedError(
                 f"stopped: {run.counts.done:,} of {run.counts.planned:,} calls are answered and stored",
@@ -214,7 +217,7 @@ class Running:
                     budget=plan.budget,
                 )
                 return key, set()
-            if lease.held:
+            if lease.holder is not None and lease.holder not in self._ended:
                 raise ConflictError(
                     "another kernel is busy with this very run",
                     cure=f"wait for it; after a crash it is free again within {queries.LEASE_SECONDS} s; resume=False starts a new one",
@@ -257,10 +260,19 @@ class Running:
                     message="stopped by the person while the call was in flight; it may have been billed",
                 )
 
-    def _close(self, key: queries.RunKey, scorers: Sequence[Any]) -> Run:
+    def _settle(self, engine: Engine, key: queries.RunKey, holder: str, scorers: Sequence[Any]) -> Run:
+        try:
+            return self._close(key, holder, scorers)
+        except DatabaseError as error:
+            if engine.fatal is None:
+                raise
+            engine.fatal.cure += f"; then run the same again, or: wb.running.get('{key.id}').resume()"
+            raise engine.fatal from error
+
+    def _close(self, key: queries.RunKey, holder: str, scorers: Sequence[Any]) -> Run:
         with self._wb.database.session() as session:
             complete = queries.counts(session, key.id).open == 0
-            queries.end(session, key.id, "finished" if complete else "stopped")
+            queries.end(session, key.id, "finished" if complete else "stopped", holder=holder)
         if scorers:
             self._wb.evaluating.score(key.id, scorers)
         run = self._load(key.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.core.display import Rich, render
-from workbench.views.html import Html, join, status_line, table, tag
+from workbench.views.html import Html, output, status_line, table, tag
 from workbench.views.theme import colour
 
 __all__ = ["card_html"]
@@ -21,7 +21,7 @@ def card_html(value: Rich) -> Html:
     card = value.card()
     parts: list[Html] = []
     if card.title:
-        parts.append(tag("div", card.title, style=f"{_TEXT};margin-top:3px;font-weight:600"))
+        parts.append(tag("div", card.title, style=f"{_TEXT};font-weight:600"))
     if card.text:
         parts.append(tag("div", card.text, style=f"{_TEXT};font-size:13px"))
     if card.columns:
@@ -35,7 +35,7 @@ def card_html(value: Rich) -> Html:
         parts.append(tag("div", grid, style="overflow-x:auto;margin:6px 0"))
     if card.note:
         parts.append(status_line(card.note))
-    return join(parts)
+    return output(*parts)
 
 
 _TEXT = f"color:{colour('text')};white-space:pre-wrap;overflow-wrap:anywhere"

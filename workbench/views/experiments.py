@@ -45,7 +45,7 @@ def comparison_card(comparison: Comparison) -> Html:
         _arms(comparison),
         warning_list((code, f"{WARNINGS[code]}.") for code in comparison.warnings),
         tag("div", _fine_print(comparison), style=_FINE),
-        class_="wb-comparison",
+        class_="wb-comparison mathjax_ignore",
         style=_CARD,
     )
 

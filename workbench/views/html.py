@@ -17,6 +17,7 @@ __all__ = [
     "Html",
     "escape",
     "join",
+    "output",
     "plot_text",
     "status_line",
     "table",
@@ -105,17 +106,22 @@ def table(
     numeric: Sequence[int] = (),
     **attributes: object,
 ) -> Html:
-    """Return a table; ``numeric`` are the positions of columns that are aligned to the right."""
+    """Return a table without stripes; ``numeric`` are the positions of columns that are aligned to the right."""
     right = frozenset(numeric)
     sides = ["right" if i in right else "left" for i in range(len(columns))]
     head = tag("tr", *(tag("th", cell, style=_HEAD[side]) for cell, side in zip(columns, sides, strict=True)))
     body = [
-        tag("tr", *(tag("td", cell, style=_CELL[side]) for cell, side in zip(row, sides, strict=True)))
+        tag(
+            "tr",
+            *(tag("td", cell, style=_CELL[side]) for cell, side in zip(row, sides, strict=True)),
+            style=_ROW,
+        )
         for row in rows
     ]
     return tag("table", tag("thead", head), tag("tbody", *body), **attributes)
 
 
+_ROW = "background:none"  # JupyterLab's stripes have the colour of the page, not of a card
 _CELL = {
     "left": "text-align:left;padding:3px 8px",
     "right": "text-align:right;padding:3px 8px;white-space:nowrap",
@@ -126,6 +132,11 @@ _HEAD = {
 }
 
 
+def output(*parts: object) -> Html:
+    """Return what a cell shows: level with the cell's number, and two dollar signs are no formula."""
+    return tag("div", *parts, class_="wb-output mathjax_ignore", style="padding-top:3px")
+
+
 def status_line(text: object) -> Html:
     """Return the grey line that ends an answer."""
     style = f"color:{colour('dim')};font-size:12px;margin-top:4px"
@@ -134,8 +145,7 @@ def status_line(text: object) -> Html:
 
 def text_block(text: object) -> Html:
     """Return model text as it is: escaped, with its line breaks, in its own direction."""
-    style = "white-space:pre-wrap;overflow-wrap:anywhere;margin-top:3px"  # level with the cell's number
-    return tag("div", text, class_="wb-text", dir="auto", style=style)
+    return tag("div", text, class_="wb-text", dir="auto", style="white-space:pre-wrap;overflow-wrap:anywhere")
 
 
 def warning_list(warnings: Iterable[tuple[object, object]]) -> Html:

@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.core.display import render
 from workbench.core.versions import PromptResult, PromptVersion
-from workbench.views.html import Html, join, status_line, tag, text_block
+from workbench.views.html import Html, join, output, status_line, tag, text_block
 from workbench.views.theme import colour
 
 __all__ = ["notice", "status", "streaming"]
@@ -15,14 +15,14 @@ __all__ = ["notice", "status", "streaming"]
 def streaming(text: str, *, end: bool = False) -> dict[str, str]:
     """Return what a cell shows while an answer arrives: its text so far, and that it is not the end."""
     if end:
-        return {"text/plain": text, "text/html": text_block(text)}
+        return {"text/plain": text, "text/html": output(text_block(text))}
     waiting = tag("span", "▌", style=f"color:{colour('accent')}")
-    return {"text/plain": f"{text}▌", "text/html": text_block(join([text, waiting]))}
+    return {"text/plain": f"{text}▌", "text/html": output(text_block(join([text, waiting])))}
 
 
 def notice(line: str) -> dict[str, str]:
     """Return a grey line: what goes on before there is anything to show."""
-    return {"text/plain": line, "text/html": status_line(line)}
+    return {"text/plain": line, "text/html": output(status_line(line))}
 
 
 def status(result: PromptResult) -> dict[str, str]:
@@ -36,7 +36,7 @@ def _(result: PromptResult) -> dict[str, Any]:
     body = _shown(result)
     return {
         "text/plain": f"{result.text}\n{result.status_line}",
-        "text/html": join([body, status_line(result.status_line)]),
+        "text/html": output(body, status_line(result.status_line)),
     }
 
 
@@ -52,7 +52,7 @@ def _(version: PromptVersion) -> dict[str, Any]:
         else []
     )
     box = tag("div", *system, text_block(version.content), style=_BOX)
-    return {"text/plain": str(version), "text/html": join([box, status_line(_about(version))])}
+    return {"text/plain": str(version), "text/html": output(box, status_line(_about(version)))}
 
 
 def _about(version: PromptVersion) -> str:

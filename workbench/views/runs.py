@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.views.html import join, status_line, tag
+from workbench.views.html import output, status_line, tag
 from workbench.views.theme import colour
 
 __all__ = ["progress_line"]
@@ -20,4 +20,4 @@ def progress_line(line: str, settled: int, total: int) -> dict[str, str]:
         fill,
         style=f"max-width:480px;height:6px;background:{colour('line')};border-radius:3px;margin:6px 0",
     )
-    return {"text/plain": line, "text/html": join([bar, status_line(line)])}
+    return {"text/plain": line, "text/html": output(bar, status_line(line))}

@@ -13,7 +13,7 @@ from sqlalchemy import case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from workbench.db.scope import Scope
-from workbench.db.tables import Execution, Run
+from workbench.db.tables import Execution, Run, User
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -48,10 +48,10 @@ class RunKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """An unfinished run of the same plan, and whether somebody still holds it."""
+    """An unfinished run of the same plan, and the token of the kernel that holds it still, or None."""
 
     key: RunKey
-    held: bool
+    holder: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,12 +119,17 @@ def start(
 
 
 def unfinished(session: Session, scope: Scope, digest: str) -> Lease | None:
-    """Return the newest unfinished run of the person's same plan, or None."""
+    """Return the newest unfinished run of the person's same plan, or None.
+
+    Until the transaction ends, no other kernel of the person gets past this point: of two that start
+    the same run at once, the second finds the first.
+    """
+    session.execute(select(User.id).where(User.id == scope.user_id).with_for_update(key_share=True))
     beat = func.coalesce(Run.heartbeat_at, Run.run_at) > func.clock_timestamp() - text(
         f"interval '{LEASE_SECONDS} s'"
     )
     row = session.execute(
-        select(Run.id, Run.run_at, (Run.status == "running") & beat)
+        select(Run.id, Run.run_at, case(((Run.status == "running") & beat, Run.holder)))
         .where(
             Run.project_id == scope.project_id,
             Run.user_id == scope.user_id,
@@ -134,7 +139,7 @@ def unfinished(session: Session, scope: Scope, digest: str) -> Lease | None:
         .order_by(Run.run_at.desc())
         .limit(1)
     ).one_or_none()
-    return Lease(key=RunKey(row[0], row[1]), held=row[2]) if row else None
+    return Lease(key=RunKey(row[0], row[1]), holder=row[2]) if row else None
 
 
 def take_over(session: Session, run_id: uuid.UUID, holder: str) -> None:
@@ -155,11 +160,11 @@ def take_over(session: Session, run_id: uuid.UUID, holder: str) -> None:
     )
 
 
-def end(session: Session, run_id: uuid.UUID, status: str) -> None:
-    """Give the lease back: ``finished`` or ``stopped``."""
+def end(session: Session, run_id: uuid.UUID, status: str, *, holder: str | None = None) -> None:
+    """Give the lease back: ``finished`` or ``stopped``; nothing happens where somebody else holds it."""
     session.execute(
         update(Run)
-        .where(Run.id == run_id)
+        .where(Run.id == run_id, Run.holder.is_not_distinct_from(holder))
         .values(status=status, holder=None, finished_at=func.clock_timestamp())
     )
 
