@@ -238,13 +238,14 @@ def private_directory(path: Path, account: Account, *, mode: int = 0o700) -> Non
         path.mkdir(mode=0o700)
     except FileExistsError:
         info = path.lstat()
-        if not stat.S_ISDIR(info.st_mode) or info.st_uid != account.uid:
+        # One of root's own that the process which made it has not handed over yet.
+        owners = {account.uid, os.geteuid()} if account.dropped else {account.uid}
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid not in owners:
             message = f"{path} should be a directory of user id {account.uid}, but it is something else or belongs to user id {info.st_uid}"
             cure = "remove it, run as its owner, or set WORKBENCH_HOME to another (short) directory"
             raise EmbeddedServerError(message, cure=cure) from None
-    else:
-        if account.dropped:
-            os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    if account.dropped:
+        os.chown(path, account.uid, account.gid, follow_symlinks=False)
     if stat.S_IMODE(path.lstat().st_mode) != mode:
         path.chmod(mode)
 

@@ -77,8 +77,8 @@ INSERT INTO wb.executions (id, run_at, run_id, project_id, user_id, prompt_id, m
                            variant, sample, purpose, status, input_variables, request_payload, request_digest)
 SELECT x.id, x.run_at, x.run_id, %s, %s, x.prompt_id, x.model_config_id, x.case_id, x.case_key,
        x.variant, x.sample, x.purpose, 'sent', x.input_variables::jsonb, x.request_payload::jsonb, x.request_digest
-FROM unnest(%s::uuid[], %s::timestamptz[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
-            %s::int[], %s::text[], %s::text[], %s::text[], %s::text[])
+FROM unnest(%b::uuid[], %b::timestamptz[], %b::uuid[], %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::text[],
+            %b::int[], %b::text[], %b::text[], %b::text[], %b::text[])
      AS x (id, run_at, run_id, prompt_id, model_config_id, case_id, case_key, variant, sample, purpose,
            input_variables, request_payload, request_digest)
 ON CONFLICT DO NOTHING
@@ -93,9 +93,9 @@ UPDATE wb.executions e SET
     tokens_reasoning = x.tokens_reasoning, cost_estimate = x.cost, cost_source = x.cost_source,
     execution_time_ms = x.latency_ms, ttft_ms = x.ttft_ms, error_code = x.error_code, error_message = x.error_message,
     cached_from = x.cached_from, finished_at = clock_timestamp()
-FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-            %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::numeric[], %s::text[], %s::int[], %s::int[],
-            %s::text[], %s::text[], %s::uuid[])
+FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[],
+            %b::int[], %b::int[], %b::int[], %b::int[], %b::int[], %b::numeric[], %b::text[], %b::int[], %b::int[],
+            %b::text[], %b::text[], %b::uuid[])
      AS x (id, run_at, status, response_data, answer, answer_json, finish_reason, provider, tokens_prompt,
            tokens_completion, tokens_total, tokens_cached, tokens_reasoning, cost, cost_source, latency_ms, ttft_ms,
            error_code, error_message, cached_from)
@@ -105,13 +105,13 @@ RETURNING e.id
 
 _ATTEMPTS = """
 INSERT INTO wb.attempts (execution_id, run_at, n, started_at, duration_ms, http_status, error_code, retry_after_ms)
-SELECT * FROM unnest(%s::uuid[], %s::timestamptz[], %s::int[], %s::timestamptz[], %s::int[], %s::int[], %s::text[], %s::int[])
+SELECT * FROM unnest(%b::uuid[], %b::timestamptz[], %b::int[], %b::timestamptz[], %b::int[], %b::int[], %b::text[], %b::int[])
 ON CONFLICT DO NOTHING
 """
 
 _COMMITTED = """
 SELECT id FROM wb.executions
-WHERE (id = ANY (%s::uuid[]) AND status = 'sent') OR (id = ANY (%s::uuid[]) AND status IN ('done', 'failed', 'lost'))
+WHERE (id = ANY (%b::uuid[]) AND status = 'sent') OR (id = ANY (%b::uuid[]) AND status IN ('done', 'failed', 'lost'))
 """
 
 #: The lock keeps another kernel from taking the run over between this look and the claim's commit.
@@ -119,7 +119,7 @@ _HOLD = "SELECT FROM wb.runs WHERE id = %s AND holder = %s FOR SHARE"
 
 _GIVE_UP = """
 UPDATE wb.executions SET status = %s, error_code = %s, error_message = %s, finished_at = clock_timestamp()
-WHERE run_id = %s AND status = 'sent' AND (%s::uuid[] IS NULL OR id = ANY (%s::uuid[]))
+WHERE run_id = %s AND status = 'sent' AND (%b::uuid[] IS NULL OR id = ANY (%b::uuid[]))
 """
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.db.border import driver_errors
 from workbench.db.ledger import Claim, Result, claim, committed, finish, hold
-from workbench.errors import ServerUnavailableError, WorkbenchError
+from workbench.errors import DatabaseError, ServerUnavailableError, WorkbenchError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -31,6 +31,9 @@ GROUP_SECONDS = 0.05
 HEARTBEAT_SECONDS = 10.0
 #: A server that restarts, or a connection that was cut, is waited for so long.
 RECONNECT_SECONDS = 3.0
+
+#: What a value raises that cannot be written as JSON or as text.
+_UNSTORABLE = (ValueError, TypeError, OverflowError, RecursionError)
 
 _HEARTBEAT = "UPDATE wb.runs SET heartbeat_at = clock_timestamp() WHERE id = %s AND holder = %s"
 
@@ -80,6 +83,7 @@ class LedgerWriter:
         self._thread.join()
 
     def _put(self, work: _Work) -> Future[set[uuid.UUID]]:
+        work.future.set_running_or_notify_cancel()  # who stops waiting does not take the row back
         self._queue.put(work)
         return work.future
 
@@ -152,6 +156,11 @@ class LedgerWriter:
                     raise
                 again = True
                 time.sleep(0.1)
+            except _UNSTORABLE as error:
+                raise DatabaseError(
+                    f"a call cannot be stored: {error}",
+                    cure="look for a value in the data that is not plain text",
+                ) from error
             else:
                 self._up = True
                 return stored

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from workbench.magics.session import Session
 
-__all__ = ["ALIAS", "add_lazy_sql", "load_sql", "remove_lazy_sql"]
+__all__ = ["ALIAS", "add_lazy_sql", "load_sql", "remove_lazy_sql", "show_as_before", "show_as_text"]
 
 #: The connection's name in jupysql.
 ALIAS = "workbench"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis import Comparison
@@ -103,7 +103,7 @@ def _version(workbench: Workbench, cell: Cell) -> PromptVersion:
     else:
         version = _save(workbench, cell, cell.text)
     if cell.label:
-        version = workbench.prompts.label(version.ref, cell.label)
+        version = replace(workbench.prompts.label(version.ref, cell.label), change=version.change)
     return version
 
 

@@ -127,7 +127,7 @@ _CELL = {
     "right": "text-align:right;padding:3px 8px;white-space:nowrap",
 }
 _HEAD = {
-    side: f"{style};font-weight:600;color:{colour('dim')};border-bottom:1px solid {colour('line')}"
+    side: f"{style};font-weight:600;color:{colour('text')};border-bottom:1px solid {colour('line')}"
     for side, style in _CELL.items()
 }
 
