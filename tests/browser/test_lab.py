@@ -82,6 +82,7 @@ def test_an_answer_streams_and_an_interrupt_keeps_what_had_arrived(lab):
         "%%prompt half -m hanging/model\nGo on.",
         "1 + 1",
         "%%prompt ans << slow -m fake/slow\nanother text",
+        "print('before')\nfor n in 'ab':\n    r = %prompt slow -m fake/upper\n    print(n, r)",
     ]
     notebook = lab.open(lab.write("streaming.ipynb", cells))
     notebook.run(0)
@@ -110,6 +111,8 @@ def test_an_answer_streams_and_an_interrupt_keeps_what_had_arrived(lab):
     expect(notebook.shown(4)).to_contain_text("2")
     notebook.run(5)
     assert notebook.shown(5).inner_text().startswith("slow v2 (new)")
+    notebook.run(6)
+    assert [output["text"] for output in notebook.outputs(6)] == ["before\na ANOTHER TEXT\nb ANOTHER TEXT\n"]
 
 
 def test_an_interrupted_test_is_completed_without_a_second_call(lab, endpoints):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import replace
 from decimal import Decimal
 
@@ -19,8 +20,9 @@ from workbench.services.runs import Run
 
 
 @pytest.fixture
-def shell(wb):
+def shell(wb, monkeypatch):
     """A shell with the extension loaded and ann's workbench as ``wb``."""
+    monkeypatch.delattr(builtins, "_", raising=False)  # left by a doctest; IPython would then leave it alone
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     shell.user_ns["wb"] = wb

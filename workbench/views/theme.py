@@ -89,6 +89,7 @@ def template(mode: Mode = "auto") -> layout.Template:
         "zerolinecolor": dim,
         "zerolinewidth": 1,
         "ticks": "",
+        "automargin": True,
         "title": {"font": {"size": 13}},
     }
     return layout.Template(
