@@ -79,7 +79,14 @@ def run_demo(
             kernel_env=workbench.environment(),
         )
     outcome.raise_if_failed()
-    test = workbench.ab.get(workbench.ab.list()[0])
+    test = workbench.ab.ask(  # the notebook's own question, so its own test
+        "sentiment@control",
+        "sentiment@candidate",
+        data=f"amazon-{n_cases}",
+        scorers=["one-of:positive|negative"],
+        model=chosen,
+        metric="pass",
+    )
     progress("writing the report")
     report = workbench.reports.run("ab_report", {"test": test.name}, clean=clean)
     return DemoResult(
