@@ -260,6 +260,12 @@ def test_a_server_error_is_a_failed_row_and_the_run_goes_on(ask_server, answered
     assert statuses(ann_url) == {"done": 16, "failed": 4}
 
 
+def test_a_cost_beyond_reason_is_unknown(ask_server, answered):
+    with ask_server(completion("fine", usage={"cost": 1e30, "total_tokens": 10**12})):
+        done = run(answered)
+    assert (done.counts.done, done.counts.cost_unknown) == (20, 20)
+
+
 def test_a_provider_that_is_down_ends_the_run_after_twenty_calls(ask_server, answered, ann_url):
     with ask_server(Reply(503)), refused(ProviderUnavailableError, "answered 503"):
         run(answered, [{"n": n} for n in range(200)])

@@ -152,11 +152,18 @@ def test_a_single_answer_that_could_not_be_stored_is_told(server, tmp_path):
 
 
 def test_an_answer_that_cannot_be_stored_takes_no_other_along(server, tmp_path):
-    def script(asked):
-        return completion("fine", provider="\ud800" if b"Say 7" in asked.body else "Upstream")
-
-    with ScriptedServer(script) as provider, workbench(tmp_path / "home", provider) as wb:
-        with pytest.raises(DatabaseError, match=r"cannot be stored.*1 answers that had come could not be"):
+    server.ensure()
+    with psycopg.connect(embedded_admin_url(server).reveal()) as admin:
+        admin.execute("ALTER TABLE wb.executions ADD CHECK (answer <> 'forbidden')")
+    with (
+        ScriptedServer(
+            lambda asked: completion("forbidden" if b"Say 7" in asked.body else "fine")
+        ) as provider,
+        workbench(tmp_path / "home", provider) as wb,
+    ):
+        with pytest.raises(
+            DatabaseError, match=r"violates check constraint.*; 1 of the answers could not be"
+        ):
             wb.run("say", data=[{"n": n} for n in range(8)], concurrency=8, progress=False)
         assert wb.last.counts.done == 7
 

@@ -30,6 +30,10 @@ FROM pg_roles r WHERE r.rolname = session_user
 """
 
 
+#: A plan that was made when a table was empty would still read all of it when it is large.
+_FRESH_PLANS = "SET plan_cache_mode = force_custom_plan"
+
+
 class Database:
     """The connections of one person to one database.
 
@@ -90,9 +94,14 @@ class Database:
                 yield raw
 
     def dedicated(self) -> psycopg.Connection[Any]:
-        """Open a connection outside the pool, for a thread of its own."""
+        """Open a connection outside the pool, in autocommit, for a thread of its own."""
         with driver_errors(self.url):
-            return psycopg.connect(self.url.reveal(), prepare_threshold=5 if self.pooled else None)
+            connection = psycopg.connect(
+                self.url.reveal(), autocommit=True, prepare_threshold=1 if self.pooled else None
+            )
+            if self.pooled:
+                connection.execute(_FRESH_PLANS)
+            return connection
 
     def small_engine(self) -> Engine:
         """Return an engine of its own with one connection, for %%sql cells."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.db.border import driver_errors
-from workbench.db.ledger import Claim, Result, claim, committed, finish, hold
+from workbench.db.ledger import Claim, Result, claim, committed, finish
 from workbench.errors import DatabaseError, ServerUnavailableError, WorkbenchError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = ["LedgerWriter"]
 #: A group closes at this many rows,
 GROUP_ROWS = 64
 #: or after this long,
-GROUP_SECONDS = 0.05
+GROUP_SECONDS = 0.005
 #: or at once when nothing else is in flight. Between groups, the run's heartbeat is written this often.
 HEARTBEAT_SECONDS = 10.0
 #: A server that restarts, or a connection that was cut, is waited for so long.
@@ -124,20 +124,26 @@ class LedgerWriter:
         return group, True
 
     def _write(self, group: list[_Work]) -> None:
+        """Commit claims before results: calls wait for a claim, nothing waits for a result."""
+        for part in ([work for work in group if work.claims], [work for work in group if not work.claims]):
+            if part:
+                self._write_part(part)
+
+    def _write_part(self, group: list[_Work]) -> None:
         try:
             stored = self._commit_patiently(group)
         except WorkbenchError as error:
             self._drop_connection()
             if len(group) > 1 and self._up:  # one row that cannot be stored must not take others along
                 for work in group:
-                    self._write([work])
+                    self._write_part([work])
                 return
             self._in_flight -= sum(len(work.rows) for work in group if not work.claims)
             for work in group:
                 work.future.set_exception(error)
             return
         for work in group:
-            mine = {row.id for row in work.rows} & stored
+            mine = {row.id for row in work.rows if row.id in stored}
             self._in_flight += len(mine) if work.claims else -len(work.rows)
             work.future.set_result(mine)
 
@@ -167,18 +173,15 @@ class LedgerWriter:
 
     def _commit(self, group: list[_Work], *, again: bool) -> set[uuid.UUID]:
         connection = self._connected()
-        claims = [row for work in group if work.claims for row in work.rows if isinstance(row, Claim)]
-        results = [row for work in group if not work.claims for row in work.rows if isinstance(row, Result)]
+        claims = [row for work in group for row in work.rows if isinstance(row, Claim)]
+        results = [row for work in group for row in work.rows if isinstance(row, Result)]
         stored: set[uuid.UUID] = set()
-        with connection.transaction():
-            if again:  # the commit before may have reached the server although its answer did not reach us
-                stored |= committed(connection, claims, results)
-            if claims:
-                if self._lease is not None:
-                    hold(connection, *self._lease)
-                stored |= claim(connection, self._scope, claims)
-            if results:
-                stored |= finish(connection, results)
+        if again:  # the commit before may have reached the server although its answer did not reach us
+            stored |= committed(connection, claims, results)
+        if claims:
+            stored |= claim(connection, self._scope, claims, lease=self._lease)
+        if results:
+            stored |= finish(connection, results)
         return stored
 
     def _beat(self) -> None:
@@ -196,7 +199,6 @@ class LedgerWriter:
     def _connected(self) -> Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = self._database.dedicated()
-            self._connection.autocommit = True  # transactions are opened explicitly
         return self._connection
 
     def _drop_connection(self) -> None:

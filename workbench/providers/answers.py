@@ -26,6 +26,7 @@ _DONE = b"[DONE]"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_DEPTH = 100
 _MAX_TOKENS = 2**31 - 1  # what the ledger's integer columns hold
+_MAX_AMOUNT = 10**8  # what its columns of money hold
 _CUT = {
     "length": ("reached its length limit", "raise max_tokens, or ask for less"),
     "content_filter": ("was cut by the provider's content filter", "change the prompt or the model"),
@@ -317,7 +318,7 @@ def _children(node: object) -> Collection[Any]:
 
 
 def decimal(value: object) -> Decimal | None:
-    """Return a non-negative finite amount, from a JSON number or a decimal string; else None.
+    """Return an amount of money, not negative and below 100 million, from a JSON number or a string; else None.
 
     >>> decimal("0.00000015"), decimal("-1"), decimal(None)
     (Decimal('1.5E-7'), None, None)
@@ -328,7 +329,7 @@ def decimal(value: object) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and amount >= 0 else None
+    return amount if amount.is_finite() and 0 <= amount < _MAX_AMOUNT else None
 
 
 def positive(value: object) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from decimal import Decimal
@@ -86,15 +87,17 @@ class Engine:
         self._spent = Decimal(0)
         self._claimed = self._called = 0
         self._unstored = self._cut_off = 0
-        # A group is claimed while the one before it waits here: together as many as are in flight.
-        self._group = max(1, plan.concurrency // 2)
+        # One group waits in the queue, one is on its way there, one is being claimed: never more than are in flight.
+        self._group = max(1, plan.concurrency // 3)
         self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(maxsize=self._group)
         self._slots = asyncio.Semaphore(UNCOMMITTED)
+        self._news: deque[tuple[Result, Future[set[uuid.UUID]]]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self.fatal: WorkbenchError | None = None
 
     async def run(self) -> None:
         """Make the calls; returns when every started one is settled and committed, or cannot be."""
+        self._loop = asyncio.get_running_loop()
         jobs = [self._feed(), *(self._work() for _ in range(self._plan.concurrency))]
         self._tasks = [asyncio.create_task(job) for job in jobs]
         try:
@@ -116,28 +119,40 @@ class Engine:
 
     async def _feed(self) -> None:
         pending = (call for call in self._plan.calls() if call.key not in self._settled)
-        for chunk in _chunks(pending, self._group):
-            if self._stopping or not self._affords(len(chunk)):
-                break
-            items = [self._prepare(call) for call in chunk]
-            try:
-                mine = await asyncio.wrap_future(self._writer.claim([claim for _, claim, _ in items]))
-                known = await self._known(items)
-            except WorkbenchError as error:
-                self._end(error)
-                return
-            self._claimed += len(mine)
-            for call, claim, request in items:
-                if claim.id not in mine:
-                    continue  # another kernel has it
-                prior = known.get((claim.request_digest, call.sample))
-                if prior is not None:
-                    self._called += 1
-                    await self._store(_from_cache(claim, prior))
-                else:
-                    await self._queue.put((call, claim, request))
-        for _ in range(self._plan.concurrency):
-            await self._queue.put(None)
+        ahead: tuple[list[_Item], asyncio.Future[set[uuid.UUID]]] | None = None
+        try:
+            for chunk in _chunks(pending, self._group):
+                if self._stopping or not self._affords(len(chunk)):
+                    break
+                items = [self._prepare(call) for call in chunk]
+                self._claimed += len(items)
+                claimed = asyncio.wrap_future(self._writer.claim([claim for _, claim, _ in items]))
+                before, ahead = ahead, (items, claimed)
+                if before is not None:
+                    await self._hand_out(*before)
+            if ahead is not None:
+                before, ahead = ahead, None
+                await self._hand_out(*before)
+            for _ in range(self._plan.concurrency):
+                await self._queue.put(None)
+        except WorkbenchError as error:
+            self._end(error)
+        finally:
+            if ahead is not None:
+                ahead[1].cancel()  # nobody will ask how it went
+
+    async def _hand_out(self, items: list[_Item], claimed: asyncio.Future[set[uuid.UUID]]) -> None:
+        """Give the workers those calls of a group that are ours and that no earlier answer settles."""
+        mine = await claimed
+        known = await self._known(items)
+        for call, claim, request in items:
+            prior = known.get((claim.request_digest, call.sample))
+            if claim.id in mine and prior is None:
+                await self._queue.put((call, claim, request))
+                continue
+            self._called += 1  # by another kernel, or before
+            if claim.id in mine and prior is not None:
+                await self._store(_from_cache(claim, prior))
 
     def _prepare(self, call: Call) -> _Item:
         arm = call.arm
@@ -223,9 +238,17 @@ class Engine:
         except asyncio.CancelledError:
             self._unstored += result.response_data is not None
             raise
-        loop = asyncio.get_running_loop()
-        future = self._writer.finish(result)
-        future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._committed, result, done))
+        self._writer.finish(result).add_done_callback(lambda done: self._written(result, done))
+
+    def _written(self, result: Result, future: Future[set[uuid.UUID]]) -> None:
+        """Tell the loop from the writer's thread; it is woken once for a whole group."""
+        self._news.append((result, future))
+        if len(self._news) == 1:
+            self._loop.call_soon_threadsafe(self._read_news)
+
+    def _read_news(self) -> None:
+        while self._news:
+            self._committed(*self._news.popleft())
 
     def _committed(self, result: Result, future: Future[set[uuid.UUID]]) -> None:
         self._slots.release()
@@ -271,8 +294,8 @@ class Engine:
                 task.cancel()
 
     def _tell_losses(self) -> None:
-        lost = [f"{self._unstored:,} answers that had come could not be stored"] if self._unstored else []
-        lost += [f"{self._cut_off:,} calls in flight were cut off"] if self._cut_off else []
+        lost = [f"{self._unstored:,} of the answers could not be stored"] if self._unstored else []
+        lost += [f"{self._cut_off:,} of the calls were cut off in flight"] if self._cut_off else []
         if self.fatal is not None and lost:
             self.fatal.message += f"; {' and '.join(lost)}: they may be billed"
 
