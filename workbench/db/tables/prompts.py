@@ -49,6 +49,13 @@ class Prompt(Base):
         ),
         Index("ix_prompts_search", "search", postgresql_using="gin"),
         Index(
+            "ix_prompts_includes",
+            "includes",
+            postgresql_using="gin",
+            postgresql_ops={"includes": "jsonb_path_ops"},
+            postgresql_where=text("includes <> '[]'::jsonb"),
+        ),
+        Index(
             "ix_prompts_title_trgm", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}
         ),
         Index("ix_prompts_created_at", text("created_at DESC")),
@@ -76,6 +83,7 @@ class Prompt(Base):
     archived_at: Mapped[dt.datetime | None]
     created_at: Mapped[Now]
     updated_at: Mapped[Now]
+    includes: Mapped[JsonList]
     search: Mapped[Any] = mapped_column(TSVECTOR, Computed(_SEARCH, persisted=True), deferred=True)
 
 
