@@ -15,7 +15,8 @@ network errors are wrapped once, at the border (``db`` and ``providers``), with 
     ├── InputError                  change the call, then try again
     │   ├── OptionError                 a magic's or command's line does not parse
     │   ├── TemplateError               a template does not parse, or uses what is not allowed
-    │   │   └── UndefinedVariableError      a variable or column that the template needs is missing
+    │   │   ├── UndefinedVariableError      a variable or column that the template needs is missing
+    │   │   └── CompositionError            prompts that include each other in a circle, too deeply, or not at all
     │   ├── UnknownReferenceError       no such prompt, version, label, dataset, test or report
     │   ├── NameTakenError              a name is used already, or is not allowed
     │   ├── DataError                   a DataFrame or dataset cannot be used as it is
@@ -57,6 +58,7 @@ __all__ = [
     "AuthenticationError",
     "BadResponseError",
     "BudgetError",
+    "CompositionError",
     "ConfigError",
     "ConfirmationNeededError",
     "ConflictError",
@@ -159,6 +161,10 @@ class TemplateError(InputError):
 
 class UndefinedVariableError(TemplateError):
     """A variable or column that the template needs is missing."""
+
+
+class CompositionError(TemplateError):
+    """Prompts that include each other in a circle, too deeply, or in a way that cannot be."""
 
 
 class UnknownReferenceError(InputError):

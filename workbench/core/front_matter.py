@@ -55,6 +55,7 @@ _KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "title": ("text", _is_text),
     "label": ("text", _is_text),
     "note": ("text", _is_text),
+    "with": ("a reference to build on, or a list of them", _is_texts),
 }
 
 FRONT_MATTER_KEYS: Final = tuple(_KEYS)

@@ -45,7 +45,10 @@ _REFUSED: Final[dict[type[nodes.Node], tuple[str, str]]] = {
     nodes.Macro: ("{% macro %} is", "write the text out, or save it as a prompt of its own"),
     nodes.CallBlock: ("{% call %} is", "write the text out"),
     nodes.FilterBlock: ("{% filter %} is", "use filters inside {{ }}"),
-    nodes.Include: ("{% include %} is", "pass the other text as a variable"),
+    nodes.Include: (
+        "{% include %} written like this is",
+        'write {% include "title@3" %}: a reference in quotes, and nothing else',
+    ),
     nodes.Import: ("{% import %} is", "pass the other text as a variable"),
     nodes.FromImport: ("{% from … import %} is", "pass the other text as a variable"),
     nodes.Extends: ("{% extends %} is", "write the text out"),
@@ -107,7 +110,7 @@ def _syntax_cure(error: TemplateSyntaxError) -> str:
     if "Unexpected end of template" in message or "was looking for" in message:
         return "close every {% if %} and {% for %} by {% endif %} and {% endfor %} in the same message"
     if "unknown tag" in message:
-        return "{% if %}, {% for %} and {% raw %} are the tags that a template has"
+        return '{% if %}, {% for %}, {% raw %} and {% include "title" %} are the tags that a template has'
     return "for a literal {{ or {% write {% raw %}{{{% endraw %}"
 
 

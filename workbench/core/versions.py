@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.core.display import Rich
-from workbench.errors import ConfigError
+from workbench.errors import CompositionError, ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Caller", "PromptResult", "PromptVersion", "content_hash", "format_cost", "parse_json"]
+__all__ = ["Caller", "Include", "PromptResult", "PromptVersion", "content_hash", "format_cost", "parse_json"]
 
 
 class Caller(Protocol):
@@ -37,6 +37,38 @@ class Caller(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Include:
+    """A prompt that another one is made of, pinned to one version when that one was saved.
+
+    Attributes:
+        kind: ``include`` inside the text, ``with`` for a prompt that it builds on.
+        ref: the reference as it was written, such as ``style@prod``.
+        id: the row of the version that it meant.
+        version: that version, or None while it has not been read.
+
+    """
+
+    kind: str
+    ref: str
+    id: uuid.UUID
+    version: PromptVersion | None = None
+
+    @property
+    def pinned(self) -> PromptVersion:
+        """The version, once it has been read."""
+        if self.version is None:
+            raise CompositionError(
+                f"the included prompt {self.ref!r} cannot be read",
+                cure="ask its owner, or save the prompt anew",
+            )
+        return self.version
+
+    def record(self) -> dict[str, str]:
+        """Return what is stored."""
+        return {"kind": self.kind, "ref": self.ref, "id": str(self.id)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PromptVersion(Rich):
     """One immutable text with its variables and settings.
 
@@ -51,6 +83,10 @@ class PromptVersion(Rich):
         system_prompt: the system text, or None.
         variables: names that the text needs, with type and default where declared.
         settings: model and options that belong to the content.
+        includes: the exact versions of other prompts that it is made of.
+        content_hash: SHA-256 of what makes the version.
+        archived: whether the family is hidden from lists.
+        delta: how the text differs from the version that it came from, such as ``+2/-1 lines``.
         change: what saving did: ``new``, ``same`` or empty for a version that was only read.
 
     """
@@ -68,6 +104,11 @@ class PromptVersion(Rich):
     labels: tuple[str, ...] = ()
     note: str = ""
     created_at: dt.datetime | None = None
+    includes: tuple[Include, ...] = ()
+    content_hash: str = ""
+    parent_id: uuid.UUID | None = None
+    archived: bool = False
+    delta: str = ""
     change: str = ""
     caller: Caller | None = field(default=None, repr=False, compare=False)
 
@@ -176,12 +217,20 @@ def parse_json(text: str) -> Any:
 
 
 def content_hash(
-    content: str, system: str | None, variables: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+    content: str,
+    system: str | None,
+    variables: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    includes: Sequence[Include] = (),
 ) -> str:
-    """Return the SHA-256 of what makes a version: body, system, variables, settings; not tags or note."""
-    text = json.dumps(
-        [content, system, list(variables), dict(settings)], sort_keys=True, ensure_ascii=False, default=str
-    )
+    """Return the SHA-256 of what makes a version: body, system, variables, settings, includes; not tags or note.
+
+    An included version counts by its own content, so that the same text on a moved label is another version.
+    """
+    parts: list[Any] = [content, system, list(variables), dict(settings)]
+    if includes:
+        parts.append([[each.kind, each.ref, each.pinned.content_hash] for each in includes])
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -21,7 +21,7 @@ __all__ = ["cell_of", "test_of", "wb_of"]
 Scope = Mapping[str, Any]
 
 #: Options that the grammar knows and this version does not do yet.
-_LATER = {"judges": "--judge", "includes": "-w/--with", "schema": "--schema", "background": "--bg"}
+_LATER = {"judges": "--judge", "schema": "--schema", "background": "--bg"}
 
 
 def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream | None) -> Cell:
@@ -37,6 +37,7 @@ def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream |
         label=parsed.label,
         tags=parsed.tags,
         note=parsed.note or "",
+        builds_on=tuple(map(str, parsed.includes)),
         execute=not parsed.no_execute,
         look_up=scope.__getitem__,
         parameters={name: _value(name, value, scope) for name, value in parsed.parameters.items()},

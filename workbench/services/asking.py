@@ -7,12 +7,12 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.core.composition import body_of
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.db.ledger import Result
 from workbench.db.ledger_writer import LedgerWriter
 from workbench.errors import DatabaseError, ProviderError, RunInterruptedError
 from workbench.services.calls import build_request, claim_of, failed, finished
-from workbench.services.prompts import body_of
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest, ChatResponse

@@ -32,6 +32,7 @@ class Cell:
         text: the template; None to call a saved version.
         look_up: finds a variable's value in the notebook; raises KeyError.
         parameters: values given on the line; they win.
+        builds_on: references of prompts that the text builds on.
         data: rows to answer, or None for a single call.
 
     """
@@ -43,6 +44,7 @@ class Cell:
     label: str | None = None
     tags: Sequence[str] = ()
     note: str = ""
+    builds_on: Sequence[str] = ()
     execute: bool = True
     look_up: Callable[[str], Any] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +96,10 @@ def perform(workbench: Workbench, cell: Cell) -> CellResult:
 
 def _version(workbench: Workbench, cell: Cell) -> PromptVersion:
     if cell.text is None:
+        if cell.builds_on:
+            raise OptionError(
+                "-w/--with needs a text to build with it", cure="write %%prompt and the text below the line"
+            )
         if cell.ref is None:
             raise OptionError(
                 "there is neither a title nor a text",
@@ -120,7 +126,9 @@ def _save(workbench: Workbench, cell: Cell, text: str) -> PromptVersion:
         )
     body: PromptBody = parse_body(text, system=cell.system)
     title = cell.save_as or (cell.ref.title if cell.ref else None) or body.front_matter.get("title")
-    return workbench.prompts.save_body(title, body, tags=cell.tags, note=cell.note)
+    return workbench.prompts.save_body(
+        title, body, tags=cell.tags, note=cell.note, builds_on=cell.builds_on
+    )
 
 
 def _values(cell: Cell, version: PromptVersion) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.body import PromptBody
 from workbench.core.cases import Case
+from workbench.core.composition import body_of
 from workbench.core.display import Card, Rich
 from workbench.core.versions import PromptVersion, format_cost
 from workbench.db.queries import models as model_queries
 from workbench.errors import DataError, UndefinedVariableError, did_you_mean
 from workbench.services.calls import build_request
 from workbench.services.models import ChosenModel
-from workbench.services.prompts import body_of
 
 if TYPE_CHECKING:
     from workbench.services.datasets import Dataset

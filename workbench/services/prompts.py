@@ -1,4 +1,4 @@
-"""Prompts: save, get, history, labels."""
+"""Prompts: save, get, history, labels, and what one does with versions: diff, roll back, fork, rename, archive."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.body import PromptBody, parse_body
+from workbench.core.composition import compose, include_refs
+from workbench.core.diff import Diff, diff_versions, line_delta
+from workbench.core.lineage import PromptTree, plant
 from workbench.core.refs import LATEST, SCRATCH, check_label, check_title, parse_ref
-from workbench.core.versions import PromptVersion, content_hash
+from workbench.core.versions import PromptVersion
 from workbench.db.queries import prompts as queries
-from workbench.errors import ConflictError, UnknownReferenceError, did_you_mean
+from workbench.errors import (
+    ConflictError,
+    NameTakenError,
+    UnknownReferenceError,
+    did_you_mean,
+)
+from workbench.services.composing import pin, with_includes
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.services.workbench import Workbench
 
-__all__ = ["Prompts", "body_of", "settings_of"]
+__all__ = ["Prompts", "settings_of"]
 
 #: Concurrent saves of one family collide on its version number; the loser takes the next one.
 _TRIES = 8
@@ -39,6 +48,7 @@ class Prompts:
         tags: Sequence[str] = (),
         note: str = "",
         settings: Mapping[str, Any] | None = None,
+        builds_on: Sequence[str] = (),
     ) -> PromptVersion:
         """Store a text as the next version of a prompt; the same content again is the same version.
 
@@ -49,10 +59,14 @@ class Prompts:
             tags: words to find it by; not part of the content.
             note: why this version exists; not part of the content.
             settings: model and options that belong to the content.
+            builds_on: references of prompts whose system text and turns come first; the versions that they name now
+                are part of the content, as are those of ``{% include "title@label" %}`` in the text.
 
         Raises:
             TemplateError: the template does not parse.
-            NameTakenError: the title is not allowed.
+            CompositionError: the prompt would include itself, or includes what cannot stand inside a text.
+            UnknownReferenceError: an included prompt does not exist.
+            NameTakenError: the title is not allowed, or its prompt is archived.
 
         Example:
             >>> p = wb.prompts.save("tone", "Tone of: {{ text }}")  # doctest: +SKIP
@@ -61,7 +75,7 @@ class Prompts:
 
         """
         body = parse_body(content, system=system_prompt)
-        return self.save_body(title, body, tags=tags, note=note, settings=settings)
+        return self.save_body(title, body, tags=tags, note=note, settings=settings, builds_on=builds_on)
 
     def save_body(
         self,
@@ -71,22 +85,25 @@ class Prompts:
         tags: Sequence[str] = (),
         note: str = "",
         settings: Mapping[str, Any] | None = None,
+        builds_on: Sequence[str] = (),
     ) -> PromptVersion:
         """Store a parsed body; without a title it goes to ``scratch/<hash>``."""
         front = settings_of(body)
+        bases = dict.fromkeys([*_texts(body.front_matter.get("with", ())), *builds_on])
+        includes = pin(self._wb, title, include_refs(body), tuple(bases))
         draft = queries.Draft(
             title=check_title(title) if title else "",
             content=body.content,
             system_prompt=body.system,
-            variables=_variables(body),
+            variables=_variables(compose(body, includes)),
             settings={**front, **(settings or {})},
             tags=tuple(dict.fromkeys([*tags, *_texts(body.front_matter.get("tags", ()))])),
             note=note or str(body.front_matter.get("note", "")),
+            includes=includes,
         )
         if not title:
-            digest = content_hash(draft.content, draft.system_prompt, draft.variables, draft.settings)
-            draft = replace(draft, title=f"{SCRATCH}{digest[:12]}")
-        return self._bound(self._save(draft))
+            draft = replace(draft, title=f"{SCRATCH}{draft.hash[:12]}")
+        return self._told(self._bound(self._save(draft)))
 
     def get(self, ref: str) -> PromptVersion:
         """Return a version: ``title``, ``title@3`` or ``title@label``.
@@ -127,40 +144,172 @@ class Prompts:
         with self._wb.database.session() as session:
             return self._bound(queries.get_by_id(session, prompt_id))
 
-    def list(self, *, scratch: bool = False) -> list[str]:
-        """Return the titles of the project; those of untitled cells only with ``scratch``."""
+    def list(self, *, scratch: bool = False, archived: bool = False) -> list[str]:
+        """Return the titles of the project; those of untitled cells and archived ones only where asked for."""
         with self._wb.database.session() as session:
-            return queries.titles(session, self._wb.project_id, scratch=scratch)
+            return queries.titles(session, self._wb.project_id, scratch=scratch, archived=archived)
 
     def history(self, title: str) -> pd.DataFrame:
-        """Return the versions of a prompt, newest first: version, labels, note, tags, created_at, content."""
+        """Return the versions of a prompt, newest first.
+
+        Columns: version, labels, note, tags, parent (the version it came from), delta (lines that came and went),
+        author, created_at, content.
+        """
         import pandas as pd
 
         root = self.get(title).root_id
         with self._wb.database.session() as session:
             rows = queries.versions(session, root)
-        columns = ["version", "labels", "note", "tags", "created_at", "content"]
-        data = [
-            [row.version, ", ".join(row.labels), row.note, ", ".join(row.tags), row.created_at, row.content]
-            for row in rows
-        ]
-        return pd.DataFrame(data, columns=columns)
+            authors = queries.authors(session, root)
+        known = {row.id: row for row in rows}
+        data = []
+        for row in rows:
+            parent = known.get(row.parent_id) if row.parent_id else None
+            data.append(
+                {
+                    "version": row.version,
+                    "labels": ", ".join(row.labels),
+                    "note": row.note,
+                    "tags": ", ".join(row.tags),
+                    "parent": parent.ref if parent else "",
+                    "delta": line_delta(parent, row) if parent else "",
+                    "author": authors.get(row.id, ""),
+                    "created_at": row.created_at,
+                    "content": row.content,
+                }
+            )
+        return pd.DataFrame(data)
 
-    def label(self, ref: str, name: str) -> PromptVersion:
+    def diff(self, a: PromptVersion | str, b: PromptVersion | str) -> Diff:
+        """Return what changed from one version to another, of one prompt or of two.
+
+        Example:
+            >>> print(wb.prompts.diff("tone@prod", "tone"))  # doctest: +SKIP
+            tone@3 → tone@4: +1/-1 lines in text
+
+        """
+        return diff_versions(self.resolve(a), self.resolve(b))
+
+    def label(self, ref: PromptVersion | str, name: str) -> PromptVersion:
         """Make a label name a version: ``wb.prompts.label("tone@3", "prod")``."""
         name = check_label(name)
-        version = self.get(ref)
+        version = self.resolve(ref)
         with self._wb.database.session() as session:
             queries.move_label(session, self._wb.scope, version.root_id, name, version.id)
         return self.get(version.ref)
 
+    def unlabel(self, title: str, name: str) -> None:
+        """Take a label off a prompt.
+
+        Raises:
+            UnknownReferenceError: the prompt has no such label.
+
+        """
+        version = self.get(f"{parse_ref(title).title}@{check_label(name)}")
+        with self._wb.database.session() as session:
+            queries.remove_label(session, version.root_id, name)
+
+    def rollback(self, title: str, version: int | str) -> PromptVersion:
+        """Make an earlier version the one that the title alone means; nothing is deleted.
+
+        Args:
+            title: the prompt.
+            version: a number, or a label.
+
+        Example:
+            >>> wb.prompts.rollback("tone", 3).ref  # doctest: +SKIP
+            'tone@3'
+
+        """
+        chosen = self.get(f"{parse_ref(title).title}@{version}")
+        with self._wb.database.session() as session:
+            queries.move_label(session, self._wb.scope, chosen.root_id, LATEST, chosen.id)
+        return self.get(chosen.ref)
+
+    def fork(self, ref: PromptVersion | str, new_title: str, *, note: str = "") -> PromptVersion:
+        """Begin a new prompt with the content of a version; ``tree`` shows where it came from.
+
+        Raises:
+            NameTakenError: there is a prompt of that title.
+
+        """
+        title = check_title(new_title)
+        source = self.resolve(ref)
+        with self._wb.database.session() as session:
+            new = queries.fork(
+                session, self._wb.scope, source, title, note=note or f"forked from {source.ref}"
+            )
+        return self.by_id(new)
+
+    def tree(self, title: str) -> PromptTree:
+        """Return the prompts that a prompt was forked from, and those that were forked from it, as a tree."""
+        root = self.get(title).root_id
+        with self._wb.database.session() as session:
+            return plant(queries.families(session, self._wb.project_id), root)
+
+    def rename(self, title: str, new_title: str) -> PromptVersion:
+        """Give a prompt another title; its versions, labels and executions stay with it.
+
+        Raises:
+            NameTakenError: there is a prompt of that title.
+
+        """
+        version = self.get(parse_ref(title).title)
+        return self._renamed(version, new_title)
+
     def keep(self, prompt: PromptVersion | str, title: str) -> PromptVersion:
         """Give an untitled prompt a title; its history comes along."""
-        title = check_title(title)
-        version = self.resolve(prompt)
+        return self._renamed(self.resolve(prompt), title)
+
+    def archive(self, title: str) -> None:
+        """Hide a prompt from lists and searches. Its versions and executions stay, and can still be called by name."""
+        self._archive(title, archived=True)
+
+    def restore(self, title: str) -> PromptVersion:
+        """Bring an archived prompt back."""
+        self._archive(title, archived=False)
+        return self.get(parse_ref(title).title)
+
+    def tag(
+        self, ref: PromptVersion | str, add: Sequence[str] | str = (), *, remove: Sequence[str] | str = ()
+    ) -> PromptVersion:
+        """Put tags on a version, or take some off; tags are no content, so no new version comes of it."""
+        version = self.resolve(ref)
+        gone = set(_texts(remove))
+        tags = [tag for tag in dict.fromkeys([*version.tags, *_texts(add)]) if tag not in gone]
         with self._wb.database.session() as session:
+            queries.annotate(session, version.id, tags=tags)
+        return self.by_id(version.id)
+
+    def note(self, ref: PromptVersion | str, text: str) -> PromptVersion:
+        """Write why a version was made, in place of what its note says now."""
+        version = self.resolve(ref)
+        with self._wb.database.session() as session:
+            queries.annotate(session, version.id, note=text)
+        return self.by_id(version.id)
+
+    def used_by(self, ref: PromptVersion | str) -> Sequence[str]:
+        """Return the references of the versions that include exactly this one."""
+        version = self.resolve(ref)
+        with self._wb.database.session() as session:
+            return queries.users_of(session, version.id)
+
+    def _renamed(self, version: PromptVersion, new_title: str) -> PromptVersion:
+        title = check_title(new_title)
+        with self._wb.database.session() as session:
+            taken = queries.family(session, self._wb.project_id, title)
+            if taken is not None and taken != version.root_id:
+                raise NameTakenError(
+                    f"there is a prompt {title!r} already",
+                    cure="choose another title, or rename that one first",
+                )
             queries.rename(session, version.root_id, title)
-        return self.get(title)
+        return self.by_id(version.id)
+
+    def _archive(self, title: str, *, archived: bool) -> None:
+        version = self.get(parse_ref(title).title)
+        with self._wb.database.session() as session:
+            queries.archive(session, version.root_id, archived=archived)
 
     def _save(self, draft: queries.Draft) -> PromptVersion:
         for attempt in range(_TRIES):
@@ -173,12 +322,15 @@ class Prompts:
         raise AssertionError  # unreachable: the last try raises
 
     def _bound(self, version: PromptVersion) -> PromptVersion:
-        return replace(version, caller=self._wb)
+        return replace(with_includes(self._wb, version), caller=self._wb)
 
-
-def body_of(version: PromptVersion) -> PromptBody:
-    """Return the parsed body of a version."""
-    return parse_body(version.content, system=version.system_prompt)
+    def _told(self, version: PromptVersion) -> PromptVersion:
+        """Say of a new version how it differs from the one that it came from."""
+        if version.change != "new" or version.parent_id is None:
+            return version
+        with self._wb.database.session() as session:
+            parent = queries.get_by_id(session, version.parent_id)
+        return replace(version, delta=line_delta(parent, version))
 
 
 def settings_of(body: PromptBody) -> dict[str, Any]:

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.orm import aliased
 
+from workbench.core.lineage import Family
 from workbench.core.refs import LATEST, SCRATCH
-from workbench.core.versions import PromptVersion, content_hash
+from workbench.core.versions import Include, PromptVersion, content_hash
 from workbench.db.scope import Scope
-from workbench.db.tables import Prompt, PromptLabel
+from workbench.db.tables import Prompt, PromptLabel, User
+from workbench.errors import ConflictError, NameTakenError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = [
     "Draft",
+    "annotate",
+    "archive",
+    "authors",
+    "families",
     "family",
+    "fork",
     "get_by_id",
     "label",
     "labels_of",
     "move_label",
+    "remove_label",
     "rename",
     "save",
     "titles",
+    "users_of",
     "versions",
+    "with_includes",
 ]
 
 
@@ -44,11 +55,12 @@ class Draft:
     tags: Sequence[str] = ()
     note: str = ""
     kind: str = "prompt"
+    includes: Sequence[Include] = ()
 
     @property
     def hash(self) -> str:
         """The content's hash: two drafts with the same one are the same version."""
-        return content_hash(self.content, self.system_prompt, self.variables, self.settings)
+        return content_hash(self.content, self.system_prompt, self.variables, self.settings, self.includes)
 
 
 def save(session: Session, scope: Scope, draft: Draft) -> PromptVersion:
@@ -69,12 +81,17 @@ def save(session: Session, scope: Scope, draft: Draft) -> PromptVersion:
         return _version(same, labels, change="same")
     root = family(session, scope.project_id, draft.title)
     if root is not None:
-        session.execute(
-            select(Prompt.id).where(Prompt.id == root).with_for_update()
-        )  # saves of a family take turns
+        first = _locked(session, root)
+        if first.title != draft.title:  # renamed since it was looked up
+            raise ConflictError(f"the prompt {draft.title!r} was renamed just now", cure="try again")
         same = session.scalars(
             select(Prompt).where(Prompt.root_id == root, Prompt.content_hash == draft.hash)
         ).one_or_none()
+        if same is None and first.archived_at is not None:
+            raise NameTakenError(
+                f"the prompt {draft.title!r} is archived, so it takes no new version",
+                cure=f"bring it back with wb.prompts.restore({draft.title!r}), or choose another title",
+            )
     row = same or _insert(session, scope, draft, root)
     move_label(session, scope, row.root_id, LATEST, row.id)
     return _version(row, labels_of(session, row.id), change="same" if same else "new")
@@ -90,6 +107,26 @@ def family(session: Session, project_id: uuid.UUID, title: str) -> uuid.UUID | N
 def get_by_id(session: Session, prompt_id: uuid.UUID) -> PromptVersion:
     """Return a version by its row's id."""
     return _version(session.get_one(Prompt, prompt_id), labels_of(session, prompt_id))
+
+
+def with_includes(session: Session, version: PromptVersion) -> PromptVersion:
+    """Return a version with the versions that it includes, and those that they include, read."""
+    known: dict[uuid.UUID, PromptVersion] = {}
+
+    def read(each: PromptVersion) -> PromptVersion:
+        return replace(
+            each, includes=tuple(replace(inner, version=found(inner.id)) for inner in each.includes)
+        )
+
+    def found(prompt_id: uuid.UUID) -> PromptVersion | None:
+        if prompt_id not in known:
+            row = session.get(Prompt, prompt_id)
+            if row is None:
+                return None
+            known[prompt_id] = read(_version(row, labels_of(session, prompt_id)))
+        return known[prompt_id]
+
+    return read(version)
 
 
 def versions(session: Session, root_id: uuid.UUID, *, version: int | None = None) -> list[PromptVersion]:
@@ -131,11 +168,13 @@ def move_label(session: Session, scope: Scope, root_id: uuid.UUID, name: str, pr
     )
 
 
-def titles(session: Session, project_id: uuid.UUID, *, scratch: bool = False) -> list[str]:
+def titles(
+    session: Session, project_id: uuid.UUID, *, scratch: bool = False, archived: bool = False
+) -> list[str]:
     """Return the titles of the project's prompt families."""
-    query = (
-        select(Prompt.title).where(Prompt.project_id == project_id, Prompt.archived_at.is_(None)).distinct()
-    )
+    query = select(Prompt.title).where(Prompt.project_id == project_id).distinct()
+    if not archived:
+        query = query.where(Prompt.archived_at.is_(None))
     if not scratch:
         query = query.where(~Prompt.title.startswith(SCRATCH, autoescape=True))
     return list(session.scalars(query.order_by(Prompt.title)))
@@ -143,7 +182,132 @@ def titles(session: Session, project_id: uuid.UUID, *, scratch: bool = False) ->
 
 def rename(session: Session, root_id: uuid.UUID, title: str) -> None:
     """Give a whole family another title."""
+    _locked(session, root_id)
     session.execute(update(Prompt).where(Prompt.root_id == root_id).values(title=title))
+
+
+def archive(session: Session, root_id: uuid.UUID, *, archived: bool) -> None:
+    """Hide a whole family from lists, or show it again; nothing is deleted."""
+    _locked(session, root_id)
+    when = func.now() if archived else None
+    session.execute(update(Prompt).where(Prompt.root_id == root_id).values(archived_at=when))
+
+
+def annotate(
+    session: Session, prompt_id: uuid.UUID, *, note: str | None = None, tags: Sequence[str] | None = None
+) -> None:
+    """Change what is not content: the note and the tags of one version."""
+    values: dict[str, Any] = {}
+    if note is not None:
+        values["note"] = note
+    if tags is not None:
+        values["tags"] = list(tags)
+    session.execute(update(Prompt).where(Prompt.id == prompt_id).values(**values))
+
+
+def remove_label(session: Session, root_id: uuid.UUID, name: str) -> bool:
+    """Take a label off; False where there was none."""
+    gone = session.scalars(
+        delete(PromptLabel)
+        .where(PromptLabel.root_id == root_id, PromptLabel.name == name)
+        .returning(PromptLabel.name)
+    ).all()
+    return bool(gone)
+
+
+def fork(session: Session, scope: Scope, source: PromptVersion, title: str, *, note: str) -> uuid.UUID:
+    """Begin a new family with the content of a version; return its first row.
+
+    Raises:
+        NameTakenError: there is a prompt of that title.
+
+    """
+    if family(session, scope.project_id, title) is not None:
+        raise NameTakenError(
+            f"there is a prompt {title!r} already", cure="choose another title, or save to that one"
+        )
+    original = session.get_one(Prompt, source.id)
+    new_id = uuid.uuid4()
+    row = Prompt(
+        id=new_id,
+        project_id=scope.project_id,
+        user_id=scope.user_id,
+        root_id=new_id,
+        parent_id=original.id,
+        version=1,
+        kind=original.kind,
+        title=title,
+        content=original.content,
+        system_prompt=original.system_prompt,
+        variables=original.variables,
+        settings=original.settings,
+        includes=original.includes,
+        content_hash=original.content_hash,
+        tags=original.tags,
+        note=note,
+    )
+    session.add(row)
+    session.flush()
+    move_label(session, scope, new_id, LATEST, new_id)
+    return new_id
+
+
+def families(session: Session, project_id: uuid.UUID) -> list[Family]:
+    """Return a project's prompt families with their labels and what each was forked from."""
+    first, source = aliased(Prompt), aliased(Prompt)
+    counts = (
+        select(Prompt.root_id, func.count().label("n"))
+        .where(Prompt.project_id == project_id)
+        .group_by(Prompt.root_id)
+        .subquery()
+    )
+    query = (
+        select(first, counts.c.n, source.root_id, source.version)
+        .join(counts, counts.c.root_id == first.id)
+        .outerjoin(source, source.id == first.parent_id)
+        .order_by(first.title)
+    )
+    labels: dict[uuid.UUID, dict[str, int]] = {}
+    named = select(PromptLabel.root_id, PromptLabel.name, Prompt.version).join(
+        Prompt, Prompt.id == PromptLabel.prompt_id
+    )
+    for root, name, version in session.execute(named.where(PromptLabel.project_id == project_id)):
+        labels.setdefault(root, {})[name] = version
+    return [
+        Family(
+            root_id=row.id,
+            title=row.title,
+            n_versions=n,
+            labels=labels.get(row.id, {}),
+            parent_root=parent_root,
+            forked_from=parent_version,
+            archived=row.archived_at is not None,
+        )
+        for row, n, parent_root, parent_version in session.execute(query)
+    ]
+
+
+def users_of(session: Session, prompt_id: uuid.UUID) -> list[str]:
+    """Return the references of the versions that include this one, by title."""
+    query = (
+        select(Prompt.title, Prompt.version)
+        .where(Prompt.includes.contains([{"id": str(prompt_id)}]), Prompt.includes != [])
+        .order_by(Prompt.title, Prompt.version)
+    )
+    return [f"{title}@{version}" for title, version in session.execute(query)]
+
+
+def authors(session: Session, root_id: uuid.UUID) -> dict[uuid.UUID, str]:
+    """Return who saved which version of a family, by name, as far as one may know it."""
+    query = select(Prompt.id, User.username).join(User, User.id == Prompt.user_id)
+    return {found.id: found.username for found in session.execute(query.where(Prompt.root_id == root_id))}
+
+
+def _locked(session: Session, root_id: uuid.UUID) -> Prompt:
+    """Return a family's first row, locked: changes of one family take turns."""
+    return session.scalars(
+        select(Prompt).where(Prompt.id == root_id).with_for_update().execution_options(populate_existing=True)
+    ).one()
 
 
 def _insert(session: Session, scope: Scope, draft: Draft, root: uuid.UUID | None) -> Prompt:
@@ -166,6 +330,7 @@ def _insert(session: Session, scope: Scope, draft: Draft, root: uuid.UUID | None
         system_prompt=draft.system_prompt,
         variables=[dict(variable) for variable in draft.variables],
         settings=dict(draft.settings),
+        includes=[each.record() for each in draft.includes],
         content_hash=draft.hash,
         tags=list(draft.tags),
         note=draft.note,
@@ -199,5 +364,11 @@ def _version(row: Prompt, labels: tuple[str, ...], *, change: str = "") -> Promp
         labels=labels,
         note=row.note,
         created_at=row.created_at,
+        includes=tuple(
+            Include(kind=each["kind"], ref=each["ref"], id=uuid.UUID(each["id"])) for each in row.includes
+        ),
+        content_hash=row.content_hash,
+        parent_id=row.parent_id,
+        archived=row.archived_at is not None,
         change=change,
     )
