@@ -118,6 +118,11 @@ class PromptVersion(Rich):
         return f"{self.title}@{self.version}"
 
     @property
+    def news(self) -> str:
+        """What saving changed, for the grey line: ``new, +2/-1 lines``; empty where nothing is new."""
+        return ", ".join(filter(None, ("new", self.delta))) if self.change == "new" else ""
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the variables, in order of appearance."""
         return tuple(str(variable["name"]) for variable in self.variables)

@@ -148,7 +148,7 @@ def _prompt_result(version: PromptVersion, result: Result, model: ChosenModel, s
         execution_id=result.id,
         prompt=f"{version.title} v{version.version}",
         model=model.model_id,
-        change=version.change if version.change == "new" else "",
+        change=version.news,
         finish_reason=result.finish_reason,
         tokens_prompt=result.tokens_prompt,
         tokens_completion=result.tokens_completion,

@@ -126,9 +126,7 @@ def _save(workbench: Workbench, cell: Cell, text: str) -> PromptVersion:
         )
     body: PromptBody = parse_body(text, system=cell.system)
     title = cell.save_as or (cell.ref.title if cell.ref else None) or body.front_matter.get("title")
-    return workbench.prompts.save_body(
-        title, body, tags=cell.tags, note=cell.note, builds_on=cell.builds_on
-    )
+    return workbench.prompts.save_body(title, body, tags=cell.tags, note=cell.note, builds_on=cell.builds_on)
 
 
 def _values(cell: Cell, version: PromptVersion) -> dict[str, Any]:

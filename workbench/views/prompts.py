@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.core.display import render
-from workbench.core.versions import PromptResult, PromptVersion
+from workbench.core.versions import Include, PromptResult, PromptVersion
 from workbench.views.html import Html, join, output, status_line, tag, text_block
 from workbench.views.theme import colour
 
@@ -59,13 +59,19 @@ def _about(version: PromptVersion) -> str:
     """Return one line: what it is called, what it needs, what belongs to it."""
     settings = ", ".join(f"{name} {value}" for name, value in version.settings.items())
     parts = [
-        f"{version.ref}{f' ({version.change})' if version.change else ''}",
+        f"{version.ref}{f' ({version.news or version.change})' if version.change else ''}",
         f"variables: {', '.join(version.names)}" if version.names else "no variables",
         settings,
+        ", ".join(_included(each) for each in version.includes),
         f"labels: {', '.join(version.labels)}" if version.labels else "",
         version.note,
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _included(include: Include) -> str:
+    pinned = include.version.ref if include.version is not None else "?"
+    return f"{'builds on' if include.kind == 'with' else 'includes'} {pinned}"
 
 
 _BOX = (
