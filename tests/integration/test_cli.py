@@ -101,7 +101,9 @@ def held(wb):
 
 
 def test_prompts_runs_and_tests_are_listed(held, anns):
-    assert anns("prompt", "list") == (0, "prompt\nsay   \n", "")
+    (row,) = json.loads(anns("prompt", "list", "--json")[1])
+    assert (row["prompt"], row["versions"], row["latest"], row["note"]) == ("say", 2, 2, "polite")
+    assert anns("prompt", "list")[1].splitlines()[1].startswith("say")
     code, out, _ = anns("prompt", "history", "say", "--json")
     assert code == 0
     assert [(row["version"], row["note"]) for row in json.loads(out)] == [(2, "polite"), (1, "")]
@@ -118,6 +120,32 @@ def test_prompts_runs_and_tests_are_listed(held, anns):
     assert (test["name"], test["verdict"], test["a"], test["looks"]) == ("polite", "A_BETTER", "say@1", 1)
     assert json.loads(anns("ab", "show", "polite", "--json")[1])["results"]["verdict"] == "A_BETTER"
     assert "A_BETTER" in anns("ab", "show", "polite")[1]
+
+
+def test_versions_are_compared_labelled_and_rolled_back(held, anns):
+    code, out, _ = anns("prompt", "diff", "say@1", "--words")
+    assert (code, out.splitlines()[0]) == (0, "say@1 → say@2: +1/-1 lines in text")
+    assert "[-Say-]{+Please say+}" in out
+    assert json.loads(anns("prompt", "diff", "say", "--json")[1])["added"] == 1
+    assert anns("prompt", "label", "say@1", "prod")[1] == "prod is say@1\n"
+    assert json.loads(anns("prompt", "list", "--json")[1])[0]["labels"] == "prod@1"
+    assert anns("prompt", "rollback", "say", "prod")[1] == "latest is say@1\n"
+    assert "no label" in anns("prompt", "label", "say", "prod", "--remove")[1]
+    code, _, err = anns("prompt", "rollback", "say", "prod")
+    assert code == 2
+    assert "has no 'prod'" in err
+
+
+def test_prompts_are_forked_renamed_tagged_and_archived(held, anns):
+    assert anns("prompt", "fork", "say@1", "tell")[1] == "tell@1 has the content of say@1\n"
+    assert anns("prompt", "tree", "tell")[1].splitlines()[1].startswith("└── @1 → tell")
+    assert anns("prompt", "rename", "tell", "speak")[1] == "tell is now speak\n"
+    assert anns("prompt", "tag", "speak", "a", "b")[1] == "speak@1: a, b\n"
+    assert json.loads(anns("prompt", "tag", "speak", "a", "--remove", "--json")[1])["tags"] == ["b"]
+    assert anns("prompt", "note", "speak", "why not")[1] == "speak@1: why not\n"
+    assert "--restore" in anns("prompt", "archive", "speak")[1]
+    assert [row["prompt"] for row in json.loads(anns("prompt", "list", "--json")[1])] == ["say"]
+    assert anns("prompt", "archive", "speak", "--restore")[1] == "speak is back\n"
 
 
 def test_tables_that_are_read_by_programs_are_never_cut(held, anns):

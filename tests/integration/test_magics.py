@@ -15,6 +15,8 @@ from traitlets.config import Config
 from workbench.analysis import Comparison
 from workbench.core.pricing import Price
 from workbench.core.versions import PromptResult, PromptVersion
+from workbench.magics.commands import COMMANDS
+from workbench.magics.tables import COMMAND_USAGES
 from workbench.services.planning import Plan
 from workbench.services.runs import Run
 
@@ -233,3 +235,64 @@ def test_a_key_is_neither_stored_nor_repeated(cell, ann_url):
         assert connection.execute(
             "SELECT count(*) FROM wb.prompts WHERE content LIKE '%sk-or%'"
         ).fetchone() == (0,)
+
+
+# --- %promptcmd ---
+
+
+def test_promptcmd_looks_after_prompts(cell, wb):
+    cell("%%prompt tone -N\nTone of {{ text }}")
+    assert "(new, +1/-1 lines)" in cell("%%prompt tone -p text=a\nMood of {{ text }}").status_line.replace(
+        " v2", ""
+    )
+    assert cell("%promptcmd list").loc[0, ["prompt", "versions", "latest"]].tolist() == ["tone", 2, 2]
+    assert cell("%promptcmd show tone@1").content == "Tone of {{ text }}"
+    assert len(cell("%promptcmd history tone")) == 2
+    for line in ("tone@1 tone@2", "tone@1", "tone"):
+        assert cell(f"%promptcmd diff {line}").words == "@@ text @@\n[-Tone-]{+Mood+} of {{ text }}"
+    assert cell("%promptcmd label tone@1 prod").labels == ("prod",)
+    assert cell("%promptcmd unlabel tone prod").version == 2
+    assert cell("%promptcmd rollback tone 1").ref == "tone@1"
+    assert cell("%promptcmd rollback tone@2").ref == "tone@2"
+    assert cell("%promptcmd fork tone@1 short").ref == "short@1"
+    assert "@1 → short" in str(cell("%promptcmd tree tone"))
+    assert cell("%promptcmd rename short brief").title == "brief"
+    assert cell("%promptcmd archive brief").archived
+    assert cell("%promptcmd list")["prompt"].tolist() == ["tone"]
+    assert cell("%promptcmd list archived")["prompt"].tolist() == ["brief", "tone"]
+    assert not cell("%promptcmd restore brief").archived
+    assert cell("%promptcmd tag tone a b").tags == ("a", "b")
+    assert cell("%promptcmd untag tone b").tags == ("a",)
+    assert cell("%promptcmd note tone 'better words'").note == "better words"
+    assert cell("%promptcmd v << show tone@1") is None
+    assert cell("v").ref == "tone@1"
+    assert len(cell("%promptcmd runs")) == 0
+    assert cell("%promptcmd cost")["calls"].tolist() == [1]
+
+
+def test_an_untitled_prompt_gets_a_title_after_it_was_tried(cell, wb):
+    cell("%%prompt -p text=a\nTone of {{ text }}")
+    assert cell("%promptcmd keep tone").title == "tone"
+    assert wb.prompts.list() == ["tone"]
+
+
+def test_every_verb_of_promptcmd_is_written_down_and_done():
+    assert list(COMMANDS) == list(COMMAND_USAGES)
+
+
+def test_promptcmd_says_how_a_line_is_written(cell):
+    assert "write %promptcmd label TITLE@3 NAME" in error(cell, "%promptcmd label tone")
+    assert "takes fewer words" in error(cell, "%promptcmd tree a b")
+    assert "did you mean 'history'" in error(cell, "%promptcmd histroy tone")
+    assert "has no prompt 'tone'" in error(cell, "%promptcmd diff tone@1 tone@2")
+    assert cell("%promptcmd --help") is None
+    assert "%promptcmd rollback classify 3" in cell.out.out
+
+
+def test_a_cell_builds_on_saved_prompts(cell):
+    cell("%%prompt base -N\nsystem:\nBe terse.\nuser:\nRead this.")
+    built = cell("%%prompt tone -w base -p text=a\nTone of {{ text }}")
+    assert built.text.endswith("Tone of a")
+    assert "builds on base@1" in cell("%promptcmd show tone")._repr_mimebundle_()["text/html"]
+    assert "needs a text" in error(cell, "%prompt tone -w base")
+    assert "no prompt 'bse'" in error(cell, "%%prompt tone -w bse\nx")

@@ -14,7 +14,8 @@ from workbench.cli.commands import Command, Group, State
 from workbench.cli.database import db
 from workbench.cli.models import models
 from workbench.cli.output import complain
-from workbench.cli.projects import ab, prompt, run
+from workbench.cli.projects import ab, run
+from workbench.cli.prompts import prompt
 from workbench.cli.reports import report
 from workbench.cli.start import demo, lab
 from workbench.cli.upkeep import clean, doctor, health

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from workbench.cli.commands import Group, json_option, nothing, opened, project_option
 from workbench.cli.output import records, say, show_json, show_table
 
-__all__ = ["ab", "prompt", "run"]
+if TYPE_CHECKING:
+    from workbench.core.versions import PromptVersion
+
+__all__ = ["ab", "prompt", "run", "version_record"]
 
 _VERSION_FIELDS = (
     "ref",
@@ -26,20 +30,25 @@ _VERSION_FIELDS = (
 
 @click.group(cls=Group)
 def prompt() -> None:
-    """Look at prompts and their versions."""
+    """Look after prompts and their versions."""
 
 
 @prompt.command("list", examples=["workbench prompt list", "workbench prompt list --project support-bot"])
+@click.option("--archived", is_flag=True, help="Archived ones too.")
 @project_option
 @json_option
-def _prompts(*, project: str | None, as_json: bool) -> None:
-    """List the titles of a project's prompts."""
+def _prompts(*, archived: bool, project: str | None, as_json: bool) -> None:
+    """List a project's prompts.
+
+    Versions, labels, and of the latest version tags and note.
+    """
     with opened(project) as wb:
-        titles, empty = wb.prompts.list(), nothing(wb, "prompts")
+        rows, empty = records(wb.prompts.overview(archived=archived)), nothing(wb, "prompts")
     if as_json:
-        show_json(titles)
+        show_json(rows)
     else:
-        show_table([{"prompt": title} for title in titles], ["prompt"], empty=empty)
+        columns = ["prompt", "versions", "latest", "labels", "tags", "note", "forked_from", "updated_at"]
+        show_table(rows, columns, empty=empty)
 
 
 @prompt.command("show", examples=["workbench prompt show tone@prod", "workbench prompt show tone@3 --json"])
@@ -54,9 +63,15 @@ def _prompt(ref: str, *, project: str | None, as_json: bool) -> None:
     with opened(project) as wb:
         version = wb.prompts.get(ref)
     if as_json:
-        show_json({name: getattr(version, name) for name in _VERSION_FIELDS})
+        show_json(version_record(version))
     else:
         say(str(version))
+
+
+def version_record(version: PromptVersion) -> dict[str, Any]:
+    """Return what a script reads of a version."""
+    includes = [{"kind": each.kind, "ref": each.ref, "version": each.pinned.ref} for each in version.includes]
+    return {name: getattr(version, name) for name in _VERSION_FIELDS} | {"includes": includes}
 
 
 @prompt.command("history", examples=["workbench prompt history tone"])
@@ -70,7 +85,8 @@ def _history(title: str, *, project: str | None, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        show_table(rows, ["version", "labels", "created_at", "note", "content"], empty="no versions")
+        columns = ["version", "labels", "delta", "parent", "author", "created_at", "note", "content"]
+        show_table(rows, columns, empty="no versions")
 
 
 @click.group(cls=Group)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "unregister"]
 
-_NAMES = ("prompt", "ab", "wb")
+_NAMES = ("prompt", "promptcmd", "ab", "wb")
 
 
 def register(shell: InteractiveShell) -> None:

@@ -1,4 +1,4 @@
-"""``%%prompt``, ``%prompt``, ``%ab`` and ``%wb``."""
+"""``%%prompt``, ``%prompt``, ``%promptcmd``, ``%ab`` and ``%wb``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workbench.core.keys import find_key
 from workbench.core.versions import PromptResult
 from workbench.errors import InputError
 from workbench.magics.display import Stream, make_room, owns_cell, show_status
-from workbench.magics.grammar import PromptLine, format_help, parse_ab, parse_line
+from workbench.magics.grammar import PromptLine, format_help, parse_ab, parse_command, parse_line
 from workbench.magics.session import Session
 
 if TYPE_CHECKING:
@@ -69,6 +69,18 @@ class WorkbenchMagics(Magics):
             return None
         scope = {**self.shell.user_ns, **(local_ns or {})}
         return self._give(parsed, test_of(self.session.workbench(), parsed, scope))
+
+    @no_var_expand
+    @line_magic
+    def promptcmd(self, line: str) -> Any:
+        """Look after prompts: ``%promptcmd list``, ``diff tone@1 tone@2``, ``label tone@3 prod``, ``rollback tone 2``."""
+        from workbench.magics.commands import command_of
+
+        parsed = parse_command(line)
+        if parsed.help:
+            print(format_help("promptcmd"))  # noqa: T201 - a magic's help is its output
+            return None
+        return self._give(parsed, command_of(self.session.workbench(), parsed))
 
     @line_magic
     def wb(self, line: str) -> Any:

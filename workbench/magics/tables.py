@@ -22,6 +22,7 @@ __all__ = [
     "AB_OPTIONS",
     "AB_VERBS",
     "COMMAND_OPTIONS",
+    "COMMAND_USAGES",
     "COMMAND_VERBS",
     "EXAMPLES",
     "PROMPT_OPTIONS",
@@ -142,10 +143,28 @@ AB_OPTIONS: Final = (
     _HELP,
 )  # fmt: skip
 
-COMMAND_VERBS: Final = (
-    "list", "show", "history", "diff", "label", "rollback", "keep", "search", "runs", "cost", "models", "import",
-    "export",
-)  # fmt: skip
+#: Verb → how its words are written.
+COMMAND_USAGES: Final = {
+    "list": "[archived]",
+    "show": "TITLE@3",
+    "history": "TITLE",
+    "diff": "TITLE@1 [TITLE@2]",
+    "label": "TITLE@3 NAME",
+    "unlabel": "TITLE NAME",
+    "rollback": "TITLE 3",
+    "fork": "TITLE@3 NEW_TITLE",
+    "tree": "TITLE",
+    "rename": "TITLE NEW_TITLE",
+    "archive": "TITLE",
+    "restore": "TITLE",
+    "tag": "TITLE@3 TAG …",
+    "untag": "TITLE@3 TAG …",
+    "note": "TITLE@3 'why'",
+    "keep": "[scratch/…] NAME",
+    "runs": "",
+    "cost": "",
+}
+COMMAND_VERBS: Final = tuple(COMMAND_USAGES)
 
 COMMAND_OPTIONS: Final = (
     Option(
@@ -184,7 +203,9 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "%promptcmd list",
         "%promptcmd diff classify@3 classify@4",
         "%promptcmd label classify@4 prod",
-        "%promptcmd search 'customer tone' -n 20",
+        "%promptcmd rollback classify 3",
+        "%promptcmd fork classify@3 classify-short",
+        "%promptcmd note classify@4 'fewer false alarms'",
     ),
 }
 
@@ -196,7 +217,8 @@ _USAGE: Final[dict[str, tuple[str, tuple[Option, ...]]]] = {
     ),
     "ab": (f"%ab [NAME <<] {' | '.join(AB_VERBS)} [PROMPT …] [options]", AB_OPTIONS),
     "promptcmd": (
-        f"%promptcmd [NAME <<] VERB [WORD …] [options]\nVerbs: {', '.join(COMMAND_VERBS)}",
+        "%promptcmd [NAME <<] VERB [WORD …] [options]\n\nVerbs:\n"
+        + "\n".join(f"  {verb:10} {words}".rstrip() for verb, words in COMMAND_USAGES.items()),
         COMMAND_OPTIONS,
     ),
 }

@@ -13,6 +13,7 @@ from workbench.core.diff import Diff, diff_versions, line_delta
 from workbench.core.lineage import PromptTree, plant
 from workbench.core.refs import LATEST, SCRATCH, check_label, check_title, parse_ref
 from workbench.core.versions import PromptVersion
+from workbench.db.queries import families
 from workbench.db.queries import prompts as queries
 from workbench.errors import (
     ConflictError,
@@ -149,6 +150,26 @@ class Prompts:
         with self._wb.database.session() as session:
             return queries.titles(session, self._wb.project_id, scratch=scratch, archived=archived)
 
+    def overview(self, *, archived: bool = False) -> pd.DataFrame:
+        """Return the project's prompts: prompt, versions, latest, labels, tags, note, forked_from, updated_at."""
+        import pandas as pd
+
+        with self._wb.database.session() as session:
+            found = families.overview(session, self._wb.project_id, archived=archived)
+        columns = ["prompt", "versions", "latest", "labels", "tags", "note", "forked_from", "updated_at"]
+        return pd.DataFrame(found, columns=columns)
+
+    def compare(self, first: str, second: str | None = None) -> Diff:
+        """Return what changed from one reference to another; without the second, to the latest version.
+
+        Of a title alone: what its latest version changed in the one that it came from.
+        """
+        ref = parse_ref(first)
+        if second is not None or str(ref) != ref.title:
+            return self.diff(first, second or ref.title)
+        version = self.get(first)
+        return self.diff(self.by_id(version.parent_id) if version.parent_id else version, version)
+
     def history(self, title: str) -> pd.DataFrame:
         """Return the versions of a prompt, newest first.
 
@@ -160,7 +181,7 @@ class Prompts:
         root = self.get(title).root_id
         with self._wb.database.session() as session:
             rows = queries.versions(session, root)
-            authors = queries.authors(session, root)
+            authors = families.authors(session, root)
         known = {row.id: row for row in rows}
         data = []
         for row in rows:
@@ -245,7 +266,7 @@ class Prompts:
         """Return the prompts that a prompt was forked from, and those that were forked from it, as a tree."""
         root = self.get(title).root_id
         with self._wb.database.session() as session:
-            return plant(queries.families(session, self._wb.project_id), root)
+            return plant(families.families(session, self._wb.project_id), root)
 
     def rename(self, title: str, new_title: str) -> PromptVersion:
         """Give a prompt another title; its versions, labels and executions stay with it.
@@ -292,7 +313,7 @@ class Prompts:
         """Return the references of the versions that include exactly this one."""
         version = self.resolve(ref)
         with self._wb.database.session() as session:
-            return queries.users_of(session, version.id)
+            return families.users_of(session, version.id)
 
     def _renamed(self, version: PromptVersion, new_title: str) -> PromptVersion:
         title = check_title(new_title)

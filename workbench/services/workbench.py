@@ -62,7 +62,7 @@ class Workbench(Rich):
         self.default_model = settings.model
         self.confirm_over = settings.confirm_over
         self.reporter: Callable[[], Reporter] = TextReporter
-        self.prompts = Prompts(self)
+        self.prompts: Prompts = Prompts(self)
         self.datasets = Datasets(self)
         self.models = Models(self)
         self.running = Running(self)

@@ -1,4 +1,4 @@
-"""Prompt families, versions and labels."""
+"""Prompt versions and labels: save, read, change what is not content."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
-from sqlalchemy.orm import aliased
 
-from workbench.core.lineage import Family
 from workbench.core.refs import LATEST, SCRATCH
 from workbench.core.versions import Include, PromptVersion, content_hash
 from workbench.db.scope import Scope
-from workbench.db.tables import Prompt, PromptLabel, User
+from workbench.db.tables import Prompt, PromptLabel
 from workbench.errors import ConflictError, NameTakenError
 
 if TYPE_CHECKING:
@@ -25,8 +23,6 @@ __all__ = [
     "Draft",
     "annotate",
     "archive",
-    "authors",
-    "families",
     "family",
     "fork",
     "get_by_id",
@@ -37,7 +33,6 @@ __all__ = [
     "rename",
     "save",
     "titles",
-    "users_of",
     "versions",
     "with_includes",
 ]
@@ -250,57 +245,6 @@ def fork(session: Session, scope: Scope, source: PromptVersion, title: str, *, n
     session.flush()
     move_label(session, scope, new_id, LATEST, new_id)
     return new_id
-
-
-def families(session: Session, project_id: uuid.UUID) -> list[Family]:
-    """Return a project's prompt families with their labels and what each was forked from."""
-    first, source = aliased(Prompt), aliased(Prompt)
-    counts = (
-        select(Prompt.root_id, func.count().label("n"))
-        .where(Prompt.project_id == project_id)
-        .group_by(Prompt.root_id)
-        .subquery()
-    )
-    query = (
-        select(first, counts.c.n, source.root_id, source.version)
-        .join(counts, counts.c.root_id == first.id)
-        .outerjoin(source, source.id == first.parent_id)
-        .order_by(first.title)
-    )
-    labels: dict[uuid.UUID, dict[str, int]] = {}
-    named = select(PromptLabel.root_id, PromptLabel.name, Prompt.version).join(
-        Prompt, Prompt.id == PromptLabel.prompt_id
-    )
-    for root, name, version in session.execute(named.where(PromptLabel.project_id == project_id)):
-        labels.setdefault(root, {})[name] = version
-    return [
-        Family(
-            root_id=row.id,
-            title=row.title,
-            n_versions=n,
-            labels=labels.get(row.id, {}),
-            parent_root=parent_root,
-            forked_from=parent_version,
-            archived=row.archived_at is not None,
-        )
-        for row, n, parent_root, parent_version in session.execute(query)
-    ]
-
-
-def users_of(session: Session, prompt_id: uuid.UUID) -> list[str]:
-    """Return the references of the versions that include this one, by title."""
-    query = (
-        select(Prompt.title, Prompt.version)
-        .where(Prompt.includes.contains([{"id": str(prompt_id)}]), Prompt.includes != [])
-        .order_by(Prompt.title, Prompt.version)
-    )
-    return [f"{title}@{version}" for title, version in session.execute(query)]
-
-
-def authors(session: Session, root_id: uuid.UUID) -> dict[uuid.UUID, str]:
-    """Return who saved which version of a family, by name, as far as one may know it."""
-    query = select(Prompt.id, User.username).join(User, User.id == Prompt.user_id)
-    return {found.id: found.username for found in session.execute(query.where(Prompt.root_id == root_id))}
 
 
 def _locked(session: Session, root_id: uuid.UUID) -> Prompt:
