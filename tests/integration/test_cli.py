@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import webbrowser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -580,6 +581,8 @@ def browser(monkeypatch, tmp_path):
     program.write_text(f'#!/bin/sh\nprintf %s "$1" > {page}\n')
     program.chmod(0o755)
     monkeypatch.setenv("BROWSER", f"{program} %s")
+    monkeypatch.setattr(webbrowser, "_tryorder", None)  # it reads BROWSER once in a process
+    monkeypatch.setattr(webbrowser, "_browsers", {})
     return page
 
 
