@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
@@ -12,6 +13,7 @@ from workbench.core.refs import Ref
 from workbench.errors import OptionError
 from workbench.magics.grammar import PromptLine, Variable, format_help, parse_ab, parse_command, parse_line
 from workbench.magics.options import read_options, split_line
+from workbench.magics.reference import reference
 from workbench.magics.tables import (
     AB_OPTIONS,
     AB_VERBS,
@@ -249,3 +251,8 @@ def test_reading_options_leaves_the_table_alone():
     read_options(["-p", "a=1"], PROMPT_OPTIONS, magic="%x")
     values, _ = read_options([], PROMPT_OPTIONS, magic="%x")
     assert values["parameters"] == {}
+
+
+def test_the_reference_page_is_what_the_tables_say():
+    page = Path(__file__).parents[3] / "docs" / "reference" / "magics.md"
+    assert page.read_text() == reference(), "python -m workbench.magics.reference > docs/reference/magics.md"
