@@ -12,6 +12,7 @@ import click
 
 from workbench.cli.commands import Command, Group, State
 from workbench.cli.database import db
+from workbench.cli.library import library
 from workbench.cli.models import models
 from workbench.cli.output import complain
 from workbench.cli.projects import ab, prompt, run
@@ -54,6 +55,7 @@ _COMMANDS: tuple[Command | Group, ...] = (
     clean,
     db,
     models,
+    library,
     prompt,
     run,
     ab,

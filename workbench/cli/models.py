@@ -1,6 +1,8 @@
-"""``workbench models …``: which models there are."""
+"""``workbench models …``: which models there are, and how to write for them."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import click
 
@@ -13,21 +15,48 @@ __all__ = ["models"]
 
 @click.group(cls=Group)
 def models() -> None:
-    """List, synchronise and fetch models."""
+    """List, synchronise and fetch models; how to write for them."""
 
 
 @models.command("list", examples=["workbench models list", "workbench models list --json"])
 @json_option
 def _list(*, as_json: bool) -> None:
-    """List the models that can be called or were used."""
+    """List the models that can be called or were used.
+
+    Prices are USD per token; settings are options to begin with.
+    """
     with opened(None) as wb:
-        found = wb.models.list()
+        rows = records(wb.models.frame())
     if as_json:
-        show_json(found)
+        show_json(rows)
+        return
+    columns = ["model", "family", "context_length", "price_prompt", "price_completion", "settings"]
+    show_table(rows, columns, empty="none yet: workbench models fetch smollm2")
+    if rows:
+        click.echo("how to write for one of them: workbench models show MODEL", err=True)
+
+
+@models.command(
+    "show",
+    examples=[
+        "workbench models show openai/gpt-4o-mini",
+        "workbench models show local/smollm2 --json",
+        "workbench models show claude",
+    ],
+)
+@click.argument("model")
+@json_option
+def _show(model: str, *, as_json: bool) -> None:
+    """Print how to write for a model, its limits and its price.
+
+    MODEL is an id as it is called, or the name of a family.
+    """
+    with opened(None) as wb:
+        guide = wb.models.guide(model)
+    if as_json:
+        show_json({each.name: getattr(guide, each.name) for each in dataclasses.fields(guide)})
     else:
-        show_table(
-            [{"model": name} for name in found], ["model"], empty="none yet: workbench models fetch smollm2"
-        )
+        say(str(guide))
 
 
 @models.command("sync", examples=["workbench models sync", "workbench models sync openrouter --json"])

@@ -89,7 +89,9 @@ class ModelGuide(Rich):
     @property
     def options(self) -> str:
         """The settings in one line."""
-        return ", ".join(f"{name} {value}" for name, value in self.settings.items()) or "the provider's defaults"
+        return (
+            ", ".join(f"{name} {value}" for name, value in self.settings.items()) or "the provider's defaults"
+        )
 
     def card(self) -> Card:
         """Return the advice, a row each."""
@@ -137,13 +139,18 @@ def parse_families(text: str, *, source: str) -> tuple[ModelFamily, ...]:
 
 def _family(rank: int, data: Any, source: str) -> ModelFamily:
     if not isinstance(data, dict) or set(data) != {"name", "title", "pattern", "best_practices", "settings"}:
-        raise DataError(f"{source}: family {rank} must have name, title, pattern, best_practices and settings")
+        raise DataError(
+            f"{source}: family {rank} must have name, title, pattern, best_practices and settings"
+        )
     name = the(data, "name", str, source)
     where = f"{source}, family {name!r}"
     practices = the(data, "best_practices", dict, where)
     strange = [topic for topic in practices if topic not in TOPICS]
     if strange or not practices or not isinstance(data["pattern"], str):
-        raise DataError(f"{where}: {', '.join(map(str, strange)) or 'something'} is wrong", cure=f"topics are {', '.join(TOPICS)}")
+        raise DataError(
+            f"{where}: {', '.join(map(str, strange)) or 'something'} is wrong",
+            cure=f"topics are {', '.join(TOPICS)}",
+        )
     return ModelFamily(
         name=name,
         title=the(data, "title", str, where),

@@ -69,7 +69,7 @@ class LibraryPrompt(Rich):
         return {str(each["name"]): each["example"] for each in self.variables if "example" in each}
 
     def render(self, **values: Any) -> tuple[Message, ...]:
-        """Return the messages as they would be sent, with examples where no value is given.
+        r"""Return the messages as they would be sent, with examples where no value is given.
 
         Raises:
             UndefinedVariableError: a variable has neither value nor example.
@@ -183,7 +183,9 @@ def _template(category: str, data: Any, source: str) -> LibraryPrompt:
     where = f"{source}, template {data['name']!r}"
     unknown = sorted(set(data) - _KEYS)
     if unknown:
-        raise DataError(f"{where}: there is no key {unknown[0]!r}", cure=f"the keys are {', '.join(sorted(_KEYS))}")
+        raise DataError(
+            f"{where}: there is no key {unknown[0]!r}", cure=f"the keys are {', '.join(sorted(_KEYS))}"
+        )
     template = LibraryPrompt(
         name=data["name"],
         category=category,
@@ -211,16 +213,18 @@ _KEYS: Final = frozenset({
 
 def _variable(data: Any, where: str) -> dict[str, Any]:
     if not isinstance(data, dict) or not set(data) <= _VARIABLE_KEYS:
-        raise DataError(f"{where}: a variable has the keys {', '.join(sorted(_VARIABLE_KEYS))}, not {data!r:.80}")
+        raise DataError(
+            f"{where}: a variable has the keys {', '.join(sorted(_VARIABLE_KEYS))}, not {data!r:.80}"
+        )
     name = the(data, "name", str, where)
     if the(data, "type", str, where) not in _TYPES:
-        raise DataError(f"{where}: {name} has the type {data['type']!r}", cure=f"types are {', '.join(_TYPES)}")
+        raise DataError(
+            f"{where}: {name} has the type {data['type']!r}", cure=f"types are {', '.join(_TYPES)}"
+        )
     the(data, "description", str, where)
     required = data.get("required", True)
     if "example" not in data or required is ("default" in data):
-        raise DataError(
-            f"{where}: {name} needs an example, and a default exactly where it is not required"
-        )
+        raise DataError(f"{where}: {name} needs an example, and a default exactly where it is not required")
     return {**data, "required": required}
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from workbench.views import cards, experiments, prompts
+from workbench.views import cards, experiments, library, prompts
 
-__all__ = ["cards", "experiments", "prompts"]
+__all__ = ["cards", "experiments", "library", "prompts"]
