@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -23,15 +25,16 @@ def models() -> None:
 def _list(*, as_json: bool) -> None:
     """List the models that can be called or were used.
 
-    Prices are USD per token; settings are options to begin with.
+    With their family, limits, price in USD per million tokens, and options to begin with.
     """
     with opened(None) as wb:
         rows = records(wb.models.frame())
     if as_json:
         show_json(rows)
         return
-    columns = ["model", "family", "context_length", "price_prompt", "price_completion", "settings"]
-    show_table(rows, columns, empty="none yet: workbench models fetch smollm2")
+    shown = [{**row, "context": row["context_length"], "$/M in, out": _price(row)} for row in rows]
+    columns = ["model", "family", "context", "$/M in, out", "settings"]
+    show_table(shown, columns, empty="none yet: workbench models fetch smollm2")
     if rows:
         click.echo("how to write for one of them: workbench models show MODEL", err=True)
 
@@ -106,3 +109,8 @@ def _add(name: str, url: str) -> None:
     with opened(None) as wb:
         wb.models.endpoint(name, url)
     say(f"{name}/MODEL is answered by {url}")
+
+
+def _price(row: Mapping[str, Any]) -> str:
+    prices = (row["price_prompt"], row["price_completion"])
+    return "" if None in prices else ", ".join(f"{price * 1e6:,.2f}" for price in prices)

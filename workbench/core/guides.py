@@ -20,6 +20,7 @@ TOPICS: Final = (
 )  # fmt: skip
 
 _MILLION: Final = 1_000_000
+_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +96,6 @@ class ModelGuide(Rich):
 
     def card(self) -> Card:
         """Return the advice, a row each."""
-        suits = f"templates: {', '.join(self.templates)}" if self.templates else ""
         return Card(
             title=f"{self.model}: {self.title}",
             text=self.facts,
@@ -104,14 +104,20 @@ class ModelGuide(Rich):
                 *([topic, advice] for topic, advice in self.best_practices.items()),
                 ["begin with", self.options],
             ],
-            note=suits,
+            note=self._suits,
         )
 
     def __str__(self) -> str:
         head = [f"{self.model} (family {self.family}: {self.title})", *([self.facts] if self.facts else [])]
         advice = [f"  {topic}: {text}" for topic, text in self.best_practices.items()]
-        suits = [f"  templates: {', '.join(self.templates)}"] if self.templates else []
+        suits = [f"  {self._suits}"] if self.templates else []
         return "\n".join([*head, *advice, f"  begin with: {self.options}", *suits])
+
+    @property
+    def _suits(self) -> str:
+        more = len(self.templates) - _SHOWN
+        shown = ", ".join(self.templates[:_SHOWN])
+        return f"templates: {shown}{f' and {more} more' if more > 0 else ''}" if shown else ""
 
 
 def in_order(advice: Mapping[str, str]) -> dict[str, str]:

@@ -229,19 +229,19 @@ def _variable(data: Any, where: str) -> dict[str, Any]:
 
 
 def _check(template: LibraryPrompt, where: str) -> None:
+    declared = {str(each["name"]): bool(each["required"]) for each in template.variables}
     try:
         body = template.body
+        used = {name: name in body.required for name in body.variables}
+        odd = sorted(name for name in declared.keys() | used.keys() if declared.get(name) != used.get(name))
+        if odd:
+            raise DataError(
+                f"{where}: the declaration of {', '.join(odd)} is not what the text uses",
+                cure="declare exactly the variables of the text; required is what has no | default(…)",
+            )
         rendered = template.render()
     except TemplateError as error:
         raise DataError(f"{where}: {error.message}", cure=error.cure) from error
-    declared = {str(each["name"]): bool(each["required"]) for each in template.variables}
-    used = {name: name in body.required for name in body.variables}
-    if declared != used:
-        odd = sorted(name for name in declared.keys() | used.keys() if declared.get(name) != used.get(name))
-        raise DataError(
-            f"{where}: the declaration of {', '.join(odd)} is not what the text uses",
-            cure="declare exactly the variables of the text; required is what has no | default(…)",
-        )
     if any(not message.content.strip() for message in rendered):
         raise DataError(f"{where}: with its examples a turn is empty")
 

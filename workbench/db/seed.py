@@ -122,7 +122,7 @@ def _seed_library(connection: Connection, templates: Sequence[LibraryPrompt]) ->
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["name"],
-                index_where=LibraryRow.is_official,
+                index_where=text("is_official"),
                 set_={column: statement.excluded[column] for column in values},
                 where=or_(
                     *(getattr(LibraryRow, name).is_distinct_from(statement.excluded[name]) for name in values)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.core.guides import ModelGuide, in_order
 from workbench.db.engine import Database
 from workbench.db.queries import guides, library
+from workbench.errors import UnknownModelError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,9 @@ def guide(database: Database, model_id: str, *, resolve: Callable[[str], str]) -
         model_id: as a person wrote it.
         resolve: gives the full id of a model that can be called, or raises; asked where nothing is known.
 
+    Raises:
+        UnknownModelError: nobody answers for that id, and no family is known for it.
+
     """
     wanted = model_id.replace("\0", "").strip()
     with database.session() as session:
@@ -46,7 +50,10 @@ def guide(database: Database, model_id: str, *, resolve: Callable[[str], str]) -
         family = named or guides.family(session, guides.families_of(session, [full]).get(full, _OTHER))
         name = family.name if family else _OTHER
         templates = library.official_for(session, name)
+        known = guides.family_names(session)
     if row is None and named is None and name == _OTHER:
+        if "/" not in wanted and (guess := did_you_mean(wanted, known)):
+            raise UnknownModelError(f"{wanted!r:.300} is neither a model nor a family", cure=guess)
         full = resolve(wanted)
     advice = (row.config.best_practices if row else None) or (family.best_practices if family else {})
     return ModelGuide(

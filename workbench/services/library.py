@@ -98,6 +98,7 @@ class Library:
         *,
         tags: Sequence[str] = (),
         note: str = "",
+        settings: Mapping[str, Any] | None = None,
     ) -> PromptVersion:
         """Save a template as a prompt of this project, with its settings; it is yours to change from there.
 
@@ -108,6 +109,7 @@ class Library:
             title: of the prompt; by default the template's name.
             tags: further tags; ``library:<name>`` is always one.
             note: why it is used; where it came from is added.
+            settings: options instead of the template's own; ``{}`` for a model that refuses a temperature.
 
         Raises:
             UnknownReferenceError: there is no such template.
@@ -126,7 +128,7 @@ class Library:
             chosen.content,
             tags=[*tags, f"library:{chosen.name}"],
             note=f"{note} ({origin})" if note else origin,
-            settings=chosen.settings,
+            settings=chosen.settings if settings is None else settings,
         )
         self._wb.last = version
         return version

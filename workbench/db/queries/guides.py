@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from workbench.core.guides import ModelFamily
 from workbench.db.tables import ModelConfig, ModelPrice
@@ -16,7 +17,7 @@ from workbench.db.tables import ModelFamily as FamilyRow
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["Stored", "families_of", "family", "stored"]
+__all__ = ["Stored", "families_of", "family", "family_names", "stored"]
 
 _FAMILIES_OF = text("SELECT id, wb.model_family(id) FROM unnest(CAST(:ids AS text[])) AS id")
 
@@ -51,11 +52,16 @@ def family(session: Session, name: str) -> ModelFamily | None:
     )
 
 
+def family_names(session: Session) -> list[str]:
+    """Return the names of all families, the most particular first."""
+    return list(session.scalars(select(FamilyRow.name).order_by(FamilyRow.rank)))
+
+
 def stored(session: Session, ids: Sequence[str] | None = None) -> dict[str, Stored]:
     """Return the rows of models by their full id; of all models where no ids are given."""
     newest = (
         select(ModelPrice.model_config_id, ModelPrice.price_prompt, ModelPrice.price_completion)
-        .distinct(ModelPrice.model_config_id)
+        .ext(distinct_on(ModelPrice.model_config_id))
         .order_by(ModelPrice.model_config_id, ModelPrice.valid_from.desc())
         .subquery()
     )
