@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 import workbench.db.tables  # noqa: F401 - registers every table on Base.metadata
 from workbench.db.base import SCHEMA, Base
 from workbench.db.connect import administrator_url
+from workbench.db.seed import seed
 from workbench.db.urls import driver_url
 from workbench.settings import Settings
 
@@ -24,8 +25,16 @@ def include_name(name: str | None, type_: str, _parents: object) -> bool:
     return name == SCHEMA if type_ == "schema" else not (type_ == "table" and name == "alembic_version")
 
 
+def arrived_at_head() -> bool:
+    """Whether this is an upgrade (or a downgrade) that ends at the newest revision; other commands only look."""
+    here = context.get_context()
+    return isinstance(here.opts.get("destination_rev"), str) and (
+        here.get_current_heads() == context.get_head_revisions()
+    )
+
+
 def run() -> None:
-    """Migrate in one transaction, as wb_owner."""
+    """Migrate in one transaction, as wb_owner; at the head, refresh what ships with the workbench."""
     url = config.attributes.get("url") or driver_url(administrator_url(Settings.from_env()))
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
     with engine.connect() as connection:
@@ -47,6 +56,8 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+            if arrived_at_head():
+                seed(connection)
         connection.commit()
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 PACKAGED = [
     "py.typed",
     "_resources/migrations/env.py",
+    "_resources/migrations/data/families.yaml",
+    "_resources/migrations/data/library/judging.yaml",
     "_resources/notebooks/reports/ab_report.ipynb",
     "_resources/notebooks/data/amazon_reviews.csv",
     "services/report_template/page.html",

@@ -9,6 +9,7 @@ from source import ROOT, name, project_files
 PAGES = [path for path in project_files() if path.suffix == ".md"]
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`\n]+`(?!\])")
 TEXT = {
     ".py",
     ".md",
@@ -28,7 +29,7 @@ TEXT = {
 
 #: Letters in brackets keep this file from finding itself.
 STRANGE = re.compile(
-    r"/wor[k]/|/far[m]/|\.librar[y]\b|/roo[t]/|/hom[e]/\w|\bpypi\.or[g]\b|pythonhoste[d]|registry\.npmj[s]|\bissue #\d"
+    r"/wor[k]/|/far[m]/|(?<!\w)\.librar[y]\b|/roo[t]/|/hom[e]/\w|\bpypi\.or[g]\b|pythonhoste[d]|registry\.npmj[s]|\bissue #\d"
     r"|\bhelper agen[t]|\bsub-?agen[t]|\bthe brie[f]\b",
     re.IGNORECASE,
 )
@@ -49,7 +50,7 @@ def anchors(path):
 def test_every_relative_link_leads_somewhere():
     broken = []
     for page in PAGES:
-        for target in LINK.findall(FENCE.sub("", page.read_text())):
+        for target in LINK.findall(CODE.sub("", FENCE.sub("", page.read_text()))):
             if re.match(r"[a-z]+:", target):
                 continue
             file, _, anchor = target.partition("#")

@@ -541,9 +541,12 @@ def models_server():
 def test_a_named_server_is_listed_and_its_models_are_stored(anns, models_server):
     assert anns("models", "list")[1] == ""
     assert anns("models", "endpoint", "add", "rack", models_server)[0] == 0
-    assert json.loads(anns("models", "list", "--json")[1]) == ["rack/…"]
+    (offered,) = json.loads(anns("models", "list", "--json")[1])
+    assert (offered["model"], offered["family"], offered["context_length"]) == ("rack/…", "", None)
     assert "1 models of rack" in anns("models", "sync", "rack")[1]
-    assert json.loads(anns("models", "list", "--json")[1]) == ["rack/small", "rack/…"]
+    listed = json.loads(anns("models", "list", "--json")[1])
+    assert [(row["model"], row["family"]) for row in listed] == [("rack/small", "other"), ("rack/…", "")]
+    assert "workbench models show" in anns("models", "list")[2]
     assert "rack/…" in checks(anns("doctor", "--json")[1])["models"]["message"]
     assert anns("models", "endpoint", "add", "openai", models_server)[0] == 2
 

@@ -133,6 +133,17 @@ def test_a_reader_reads_an_editor_writes_and_an_ex_member_is_out_at_once(filled,
         assert bobs_wb.prompts.get("tone@1").content == "Tone of: {{ text }}"
         with pytest.raises(AccessDeniedError):
             bobs_wb.prompts.save("tone", "Bob's")
+        for change in (
+            lambda: bobs_wb.prompts.rename("tone", "mine"),
+            lambda: bobs_wb.prompts.archive("tone"),
+            lambda: bobs_wb.prompts.note("tone", "mine"),
+            lambda: bobs_wb.prompts.tag("tone", "mine"),
+            lambda: bobs_wb.prompts.label("tone@1", "mine"),
+            lambda: bobs_wb.prompts.rollback("tone", 1),
+            lambda: bobs_wb.prompts.fork("tone", "mine"),
+        ):
+            with pytest.raises(AccessDeniedError):
+                change()
         ann.execute(
             "UPDATE wb.project_members SET role = 'editor' WHERE project_id = %s AND user_id = %s", member
         )

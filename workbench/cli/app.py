@@ -12,6 +12,7 @@ import click
 
 from workbench.cli.commands import Command, Group, State
 from workbench.cli.database import db
+from workbench.cli.library import library
 from workbench.cli.models import models
 from workbench.cli.output import complain
 from workbench.cli.projects import ab, run
@@ -55,6 +56,7 @@ _COMMANDS: tuple[Command | Group, ...] = (
     clean,
     db,
     models,
+    library,
     prompt,
     run,
     ab,

@@ -1,6 +1,10 @@
-"""``workbench models …``: which models there are."""
+"""``workbench models …``: which models there are, and how to write for them."""
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -13,21 +17,49 @@ __all__ = ["models"]
 
 @click.group(cls=Group)
 def models() -> None:
-    """List, synchronise and fetch models."""
+    """List, synchronise and fetch models; how to write for them."""
 
 
 @models.command("list", examples=["workbench models list", "workbench models list --json"])
 @json_option
 def _list(*, as_json: bool) -> None:
-    """List the models that can be called or were used."""
+    """List the models that can be called or were used.
+
+    With their family, limits, price in USD per million tokens, and options to begin with.
+    """
     with opened(None) as wb:
-        found = wb.models.list()
+        rows = records(wb.models.frame())
     if as_json:
-        show_json(found)
+        show_json(rows)
+        return
+    shown = [{**row, "context": row["context_length"], "$/M in, out": _price(row)} for row in rows]
+    columns = ["model", "family", "context", "$/M in, out", "settings"]
+    show_table(shown, columns, empty="none yet: workbench models fetch smollm2")
+    if rows:
+        click.echo("how to write for one of them: workbench models show MODEL", err=True)
+
+
+@models.command(
+    "show",
+    examples=[
+        "workbench models show openai/gpt-4o-mini",
+        "workbench models show local/smollm2 --json",
+        "workbench models show claude",
+    ],
+)
+@click.argument("model")
+@json_option
+def _show(model: str, *, as_json: bool) -> None:
+    """Print how to write for a model, its limits and its price.
+
+    MODEL is an id as it is called, or the name of a family.
+    """
+    with opened(None) as wb:
+        guide = wb.models.guide(model)
+    if as_json:
+        show_json({each.name: getattr(guide, each.name) for each in dataclasses.fields(guide)})
     else:
-        show_table(
-            [{"model": name} for name in found], ["model"], empty="none yet: workbench models fetch smollm2"
-        )
+        say(str(guide))
 
 
 @models.command("sync", examples=["workbench models sync", "workbench models sync openrouter --json"])
@@ -77,3 +109,8 @@ def _add(name: str, url: str) -> None:
     with opened(None) as wb:
         wb.models.endpoint(name, url)
     say(f"{name}/MODEL is answered by {url}")
+
+
+def _price(row: Mapping[str, Any]) -> str:
+    prices = (row["price_prompt"], row["price_completion"])
+    return "" if None in prices else ", ".join(f"{price * 1e6:,.2f}" for price in prices)

@@ -69,6 +69,14 @@ class PromptBody:
         """Those of the variables that must be given."""
         return _union(template.required for _, template in self._templates())
 
+    @property
+    def text(self) -> str:
+        """The whole prompt in one text, the system prompt as its first section; it parses to the same body."""
+        if self.system is None:
+            return self.content
+        turns = [f"{message.role}:\n{_escape(message.text)}" for message in self.messages]
+        return "\n\n".join([f"system:\n{_escape(self.system)}", *turns])
+
     def render(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """Return the messages to send, system prompt first.
 

@@ -158,14 +158,16 @@ def _password_of(passfile: Path) -> Secret:
 
 
 def _migrate_if_older(server: EmbeddedServer, url: Secret, progress: Callable[[str], None] | None) -> None:
-    """The embedded server is ours: bring it up to the code's revision by itself."""
+    """The embedded server is ours: bring it up to the code's revision and official rows by itself."""
     import psycopg
 
     from workbench.db.border import driver_errors
     from workbench.db.migrate import HEAD, upgrade
+    from workbench.db.seed import SEEDED, official_digest
 
     with driver_errors(url), psycopg.connect(url.reveal()) as connection:
         row = connection.execute("SELECT max(version_num) FROM wb.alembic_version").fetchone()
+        seeded = connection.execute(SEEDED).fetchone()
     found = row[0] if row else None
     if found is None:
         raise SchemaVersionError(
@@ -174,6 +176,10 @@ def _migrate_if_older(server: EmbeddedServer, url: Secret, progress: Callable[[s
     if found < HEAD:
         if progress:
             progress(f"migrating the database from {found} to {HEAD}")
+        upgrade(embedded_admin_url(server))
+    elif found == HEAD and seeded != (official_digest(),):
+        if progress:
+            progress("refreshing the prompt library and the model guide")
         upgrade(embedded_admin_url(server))
 
 

@@ -274,9 +274,9 @@ def migrate(settings: Settings, admin_url: str | None = None, progress: Tell | N
         found = health.revision(url)
         if found is None or found > HEAD:
             check_revision(found)
-        if found == HEAD:
-            return f"{place(url)} is at revision {HEAD} already"
-        upgrade(url)
+        upgrade(url)  # at the head too: it refreshes the prompt library and the model guide
+    if found == HEAD:
+        return f"{place(url)} is at revision {HEAD} already"
     return f"{place(url)} was migrated from revision {found} to {HEAD}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.core.chat import ModelInfo
+from workbench.core.guides import ModelGuide
 from workbench.core.pricing import FREE, Price
 from workbench.core.versions import PromptVersion
 from workbench.db.engine import Session
@@ -16,6 +17,7 @@ from workbench.errors import NoModelError
 from workbench.providers import weights
 from workbench.providers.base import Provider
 from workbench.providers.registry import Registry, check_endpoint
+from workbench.services import guides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +97,38 @@ class Models:
         with self._wb.database.session() as session:
             known = models.known_ids(session)
         return sorted({*self.registry.available(), *known})
+
+    def frame(self) -> pd.DataFrame:
+        """Return what ``list`` names, a row each, with what is known of it.
+
+        Returns:
+            Columns ``model family context_length max_tokens price_prompt price_completion settings``: tokens, USD
+            per token, and options to begin with. ``<provider>/…`` stands for whatever that provider offers.
+
+        Example:
+            >>> wb.models.frame().query("family == 'claude'")  # doctest: +SKIP
+
+        """
+        return guides.frame(self._wb.database, self.list())
+
+    def guide(self, model_id: str) -> ModelGuide:
+        """Return how to write for a model: advice of its family, options to begin with, limits and price.
+
+        Args:
+            model_id: an id as it is called (``openai/gpt-4o-mini``, ``local/smollm2``), or a family's name.
+
+        Raises:
+            UnknownModelError: nobody answers for that id, and no family is known for it.
+
+        Example:
+            >>> print(wb.models.guide("anthropic/claude-sonnet-4"))  # doctest: +SKIP
+
+        """
+        found = guides.guide(
+            self._wb.database, model_id, resolve=lambda wanted: self.registry.resolve(wanted).model_id
+        )
+        self._wb.last = found
+        return found
 
     def fetch(self, name: str = "smollm2", progress: Callable[[str], None] | None = None) -> str:
         """Download the weights of a local model, checked by their hash; return its model id."""

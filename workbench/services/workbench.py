@@ -32,6 +32,7 @@ from workbench.settings import Settings
 if TYPE_CHECKING:
     from workbench.services.experiments import Experiments
     from workbench.services.framing import Frames
+    from workbench.services.library import Library
     from workbench.services.reports import Reports
 
 __all__ = ["Workbench", "connect"]
@@ -119,6 +120,13 @@ class Workbench(Rich):
         from workbench.services.framing import Frames
 
         return Frames(self)
+
+    @cached_property
+    def library(self) -> Library:
+        """The prompt library: templates to begin from."""
+        from workbench.services.library import Library
+
+        return Library(self)
 
     @cached_property
     def reports(self) -> Reports:

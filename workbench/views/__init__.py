@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from workbench.views import cards, diffs, experiments, prompts
+from workbench.views import cards, diffs, experiments, library, prompts
 
-__all__ = ["cards", "diffs", "experiments", "prompts"]
+__all__ = ["cards", "diffs", "experiments", "library", "prompts"]

@@ -14,7 +14,7 @@ from workbench.core.refs import LATEST, SCRATCH
 from workbench.core.versions import Include, PromptVersion, content_hash
 from workbench.db.scope import Scope
 from workbench.db.tables import Prompt, PromptLabel
-from workbench.errors import ConflictError, NameTakenError
+from workbench.errors import AccessDeniedError, ConflictError, NameTakenError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -197,17 +197,22 @@ def annotate(
         values["note"] = note
     if tags is not None:
         values["tags"] = list(tags)
-    session.execute(update(Prompt).where(Prompt.id == prompt_id).values(**values))
+    changed = session.scalars(
+        update(Prompt).where(Prompt.id == prompt_id).values(**values).returning(Prompt.id)
+    ).all()
+    if not changed:
+        raise _not_an_editor()
 
 
-def remove_label(session: Session, root_id: uuid.UUID, name: str) -> bool:
-    """Take a label off; False where there was none."""
+def remove_label(session: Session, root_id: uuid.UUID, name: str) -> None:
+    """Take a label off that is there."""
     gone = session.scalars(
         delete(PromptLabel)
         .where(PromptLabel.root_id == root_id, PromptLabel.name == name)
         .returning(PromptLabel.name)
     ).all()
-    return bool(gone)
+    if not gone:
+        raise _not_an_editor()
 
 
 def fork(session: Session, scope: Scope, source: PromptVersion, title: str, *, note: str) -> uuid.UUID:
@@ -249,9 +254,18 @@ def fork(session: Session, scope: Scope, source: PromptVersion, title: str, *, n
 
 def _locked(session: Session, root_id: uuid.UUID) -> Prompt:
     """Return a family's first row, locked: changes of one family take turns."""
-    return session.scalars(
-        select(Prompt).where(Prompt.id == root_id).with_for_update().execution_options(populate_existing=True)
-    ).one()
+    query = select(Prompt).where(Prompt.id == root_id).with_for_update()
+    row = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if row is None:  # a row can be locked only by who may change it
+        raise _not_an_editor()
+    return row
+
+
+def _not_an_editor() -> AccessDeniedError:
+    return AccessDeniedError(
+        "you may read the prompts of this project, not change them",
+        cure="ask the project's owner to add you as an editor",
+    )
 
 
 def _insert(session: Session, scope: Scope, draft: Draft, root: uuid.UUID | None) -> Prompt:

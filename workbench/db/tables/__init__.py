@@ -7,7 +7,7 @@ from workbench.db.tables.audit import AuditLog
 from workbench.db.tables.datasets import Case, Dataset
 from workbench.db.tables.evaluations import Evaluation, EvaluationTemplate
 from workbench.db.tables.experiments import AbArm, AbLook, AbTest
-from workbench.db.tables.models import ModelConfig, ModelPrice
+from workbench.db.tables.models import ModelConfig, ModelFamily, ModelPrice
 from workbench.db.tables.prompts import LibraryPrompt, Prompt, PromptLabel
 from workbench.db.tables.reports import Report
 from workbench.db.tables.runs import Attempt, Execution, Run
@@ -25,6 +25,7 @@ __all__ = [
     "Execution",
     "LibraryPrompt",
     "ModelConfig",
+    "ModelFamily",
     "ModelPrice",
     "Project",
     "ProjectMember",

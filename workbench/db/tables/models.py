@@ -1,4 +1,4 @@
-"""Models that a person may call, and what they cost from which day on."""
+"""Models that a person may call, the families they belong to, and what they cost from which day on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from workbench.db.base import Base, Json, Money, Now, OwnerId, Pk
 
-__all__ = ["ModelConfig", "ModelPrice"]
+__all__ = ["ModelConfig", "ModelFamily", "ModelPrice"]
 
 
 class ModelConfig(Base):
@@ -31,6 +31,19 @@ class ModelConfig(Base):
     best_practices: Mapped[Json]
     created_at: Mapped[Now]
     updated_at: Mapped[Now]
+
+
+class ModelFamily(Base):
+    """How to write for a family of models; ships with the workbench. ``wb.model_family(id)`` finds a model's."""
+
+    __tablename__ = "model_families"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    title: Mapped[str]
+    rank: Mapped[int] = mapped_column(Integer)
+    pattern: Mapped[str]
+    best_practices: Mapped[Json]
+    settings: Mapped[Json]
 
 
 class ModelPrice(Base):

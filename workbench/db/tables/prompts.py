@@ -111,7 +111,9 @@ class LibraryPrompt(Base):
 
     __tablename__ = "prompt_library"
     __table_args__ = (
-        UniqueConstraint("category", "name", "created_by", postgresql_nulls_not_distinct=True),
+        UniqueConstraint("created_by", "name"),
+        Index("uq_prompt_library_official_name", "name", unique=True, postgresql_where=text("is_official")),
+        CheckConstraint("NOT is_official OR (is_public AND created_by IS NULL)", name="official"),
         Index(None, "tags", postgresql_using="gin"),
     )
 
@@ -125,7 +127,10 @@ class LibraryPrompt(Base):
     tags: Mapped[Tags]
     model_recommendations: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     use_cases: Mapped[str | None]
+    settings: Mapped[Json]
+    answer_schema: Mapped[dict[str, Any] | None]
     is_official: Mapped[bool] = mapped_column(server_default=text("false"))
+    is_public: Mapped[bool] = mapped_column(server_default=text("false"))
     created_by: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("wb.users.id", ondelete="SET NULL"), index=True
     )
