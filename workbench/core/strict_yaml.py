@@ -42,8 +42,10 @@ class WideLoader(StrictLoader):
     """The same for other tools' files: deeper, and with YAML 1.2's scalars, where ``yes`` and ``12:30`` are text."""
 
     max_depth: ClassVar[int] = 32
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
+
+# Its own scalars, in place of those that every loader shares.
+WideLoader.yaml_implicit_resolvers = {}
 
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -51,7 +53,7 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", _NUMBER),
     ("null", r"~|null|Null|NULL|", "~nN"),
 ):
-    WideLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    WideLoader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}",
         re.compile(rf"^(?:{_pattern})$"),
         [*_first, *([""] if _tag == "null" else [])],

@@ -46,7 +46,7 @@ def turns_from(messages: Any, convert: Callable[[str], str]) -> tuple[str, list[
         DataError: it is no such list, has a role that a prompt has not, or a system message among the others.
 
     >>> turns_from([{"role": "user", "content": "Hello"}], str)
-    ('user:\\nHello', [])
+    ('user:\nHello', [])
     """
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
         raise DataError("the messages are no list", cure='write [{"role": "user", "content": "…"}]')

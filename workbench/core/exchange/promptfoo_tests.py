@@ -6,8 +6,8 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from workbench.core.exchange.documents import load_json, load_yaml
 from workbench.core.exchange.records import DataRecord, Found, mapping
@@ -188,11 +188,7 @@ def _scorers(assertion: Mapping[str, Any], found: Found, place: str) -> list[str
     wanted: list[str] = []
     if kind in _SAME and column:
         wanted = [f"{kind}:@{column[1]}"]
-    elif (
-        kind in _SAME
-        and isinstance(value, str | int | float)
-        and not (isinstance(value, str) and _VARIABLE.search(value))
-    ):
+    elif kind in _SAME and _is_word(value) and not _VARIABLE.search(str(value)):
         wanted = [f"{kind}:{value}"]
     elif kind in _ANY and _is_texts(value):
         wanted = [f"regex:{_ANY[kind]}{'|'.join(map(re.escape, value))}"]
@@ -228,53 +224,70 @@ def _compiles(pattern: str | None) -> bool:
     return True
 
 
-def _is_texts(value: Any) -> bool:
+def _is_texts(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and bool(value) and all(isinstance(each, str) and each for each in value)
 
 
 def _add_data(cases: Sequence[tuple[str, Mapping[str, Any]]], found: Found, name: str) -> None:
-    """Turn cases into rows: values of assertions that differ become columns."""
-    taken = {column for _, case in cases for column in case["vars"]}
-    single = [[_plain_value(each) for each in case["assert"]] for _, case in cases]
-    same = bool(cases) and all(case["assert"] == cases[0][1]["assert"] for _, case in cases)
-    if same:
-        for each in cases[0][1]["assert"]:
+    """Turn cases into rows, and their assertions into scorers."""
+    asserts = [case["assert"] for _, case in cases]
+    cells: Sequence[Mapping[str, Any]] = [{}] * len(cases)
+    if all(each == asserts[0] for each in asserts):
+        for each in asserts[0] if asserts else []:
             found.scorers += _scorers(each, found, "tests")
-    kinds = _kinds(single) if not same else []
-    expected = "equals" if "equals" in kinds else kinds[0] if len(kinds) == 1 else ""
-    columns = {
-        kind: _EXPECTED if kind == expected and _EXPECTED not in taken else _free(kind, taken)
-        for kind in kinds
-    }
+    else:
+        cells = _cells(asserts, {column for _, case in cases for column in case["vars"]}, found)
     rows = []
-    for (place, case), values in zip(cases, single, strict=True):
-        row = dict(case["vars"])
-        if not same:
-            for kind, value in values:
-                if kind in columns and columns[kind] not in row:
-                    row[columns[kind]] = value
-            for each, (kind, _) in zip(case["assert"], values, strict=True):
-                if not kind:
-                    found.scorers += _scorers(each, found, place)
-        if row:
-            rows.append(plain(row, what=place))
+    for (place, case), more in zip(cases, cells, strict=True):
+        with found.trying(place):
+            if case["vars"] or more:
+                rows.append(plain({**case["vars"], **more}, what="the case"))
+    if rows:
+        right = _EXPECTED if any(_EXPECTED in more for more in cells) else None
+        found.data.append(DataRecord(name=name, rows=rows, expected=right))
+
+
+def _cells(
+    asserts: Sequence[Sequence[Mapping[str, Any]]], taken: set[str], found: Found
+) -> list[dict[str, Any]]:
+    """Return, for each case, what its assertions compare with: a column for each type that has a plain value."""
+    plain_values = [[_plain_value(each) for each in listed] for listed in asserts]
+    kinds = list(dict.fromkeys(kind for values in plain_values for kind, _ in values if kind))
+    first = "equals" if "equals" in kinds else kinds[0] if len(kinds) == 1 else ""
+    columns = {
+        kind: _EXPECTED if kind == first and _EXPECTED not in taken else _free(kind, taken) for kind in kinds
+    }
     found.scorers += [
         kind if column == _EXPECTED else f"{kind}:@{column}" for kind, column in columns.items()
     ]
-    if rows:
-        right = _EXPECTED if _EXPECTED in columns.values() else None
-        found.data.append(DataRecord(name=name, rows=rows, expected=right))
+    everywhere = [each for each in asserts[0] if all(each in listed for listed in asserts)]
+    others = {
+        str(each.get("type")): each for listed in asserts for each in listed if not _plain_value(each)[0]
+    }
+    for kind, each in others.items():  # a type is told once, not once a case
+        if each in everywhere:
+            found.scorers += _scorers(each, found, "tests")
+        else:
+            found.note("tests", f"the assertion {kind} of some cases has no scorer here")
+    cells: list[dict[str, Any]] = []
+    for values in plain_values:
+        row: dict[str, Any] = {}
+        for kind, value in values:
+            if kind:
+                row.setdefault(columns[kind], value)
+        cells.append(row)
+    return cells
 
 
 def _plain_value(assertion: Mapping[str, Any]) -> tuple[str, Any]:
     """Return (type, value) of an assertion whose value can be a cell, else an empty type."""
     kind, value = assertion.get("type"), assertion.get("value")
-    fits = kind in _SAME and isinstance(value, str | int | float) and not _VARIABLE.search(str(value))
+    fits = kind in _SAME and _is_word(value) and not _VARIABLE.search(str(value))
     return (str(kind), value) if fits else ("", None)
 
 
-def _kinds(values: Iterable[Sequence[tuple[str, Any]]]) -> list[str]:
-    return list(dict.fromkeys(kind for row in values for kind, _ in row if kind))
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _free(kind: str, taken: set[str]) -> str:

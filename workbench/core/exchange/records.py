@@ -243,7 +243,7 @@ def short_title(text: str) -> str:
 def in_order(families: Mapping[str, Sequence[PromptRecord]]) -> list[str]:
     """Return the titles so that what a prompt includes, or was forked from, stands before it where possible."""
     done: dict[str, None] = {}
-    stack = [(title, False) for title in reversed(families)]
+    stack = [(title, False) for title in reversed(list(families))]
     entered: set[str] = set()
     while stack:
         title, ready = stack.pop()
