@@ -52,7 +52,7 @@ def folder_of(title: str) -> str:
     """Return the folder of a title: a path with ``/`` that every file system takes, different for different titles.
 
     >>> folder_of("support/tone"), folder_of("Tone of voice")
-    ('support/tone', 'tone-of-voice~58a8cb3cf1a5')
+    ('support/tone', 'tone-of-voice~54eea377cc25')
     """
     if _PLAIN.fullmatch(title) and not any(_RESERVED.match(part) for part in title.split("/")):
         return title
