@@ -12,7 +12,7 @@ from workbench.core.exchange.promptfoo_export import write_promptfoo
 from workbench.core.exchange.records import Found, PromptRecord
 from workbench.core.exchange.report import ExportReport
 from workbench.core.exchange.tables import write_jsonl
-from workbench.core.refs import SCRATCH, parse_ref
+from workbench.core.refs import LATEST, SCRATCH, parse_ref
 from workbench.db.queries import exchange as queries
 from workbench.errors import DataError
 from workbench.services.exchange_files import write_families, write_text
@@ -39,6 +39,8 @@ def write(
 ) -> ExportReport:
     """Write prompts in one of ``EXPORTS``; see ``Exchange.export``."""
     wanted = _wanted(workbench, prompts)
+    if kind == "folder" and any(numbers is not None for numbers in wanted.values()):
+        raise DataError("a folder holds whole prompts, not single versions", cure="name titles without @")
     families = list(_families(workbench, wanted, progress, latest_only=kind == "promptfoo"))
     if not families and kind != "folder":
         raise DataError(f"project {workbench.project!r} has no prompts to write")
