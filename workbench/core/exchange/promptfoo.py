@@ -68,11 +68,13 @@ def read_promptfoo(document: Any, files: Files, *, name: str) -> Found:
     """
     if not is_promptfoo(document):
         raise DataError("this is no promptfoo configuration", cure="it has the keys prompts and providers")
-    config = document["config"] if "results" in document and "config" in document else document
+    evaluated = "results" in document and isinstance(document.get("config"), dict)
+    config = document["config"] if evaluated else document
+    prompts = _evaluated(document["results"]) if evaluated else None
     found = Found()
     title = short_title(str(config.get("description") or "")) or name
     settings = _settings(config.get("providers", config.get("targets")), found)
-    for number, (place, entry) in enumerate(_entries(config["prompts"]), 1):
+    for number, (place, entry) in enumerate(_entries(prompts or config["prompts"]), 1):
         with found.trying(place):
             _Prompts(files, found, settings, f"{title} {number}").read(place, entry)
     read_tests(config, files, found, name=title)
@@ -170,6 +172,17 @@ class _Prompts:
                 origin={"config": rest} if rest else {},
             )
         )
+
+
+def _evaluated(results: Any) -> list[dict[str, Any]]:
+    """Return the prompts of an evaluation: their texts stand there, while the configuration names its own paths."""
+    listed = results.get("prompts") if isinstance(results, dict) else None
+    found: dict[str, dict[str, Any]] = {}
+    for each in listed if isinstance(listed, list) else []:
+        if isinstance(each, dict) and isinstance(each.get("raw"), str):
+            raw, label = each["raw"], str(each.get("label") or "")
+            found.setdefault(raw, {"raw": raw, "label": "" if raw in label else label})
+    return list(found.values())
 
 
 def _entries(prompts: Any) -> Iterator[tuple[str, Any]]:

@@ -33,6 +33,8 @@ _JUDGED: Final = frozenset(
      "answer-relevance", "is-json", "contains-json", "cost", "latency", "levenshtein", "rouge-n", "bleu", "g-eval"}
 )  # fmt: skip
 _VARIABLE: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+#: What a scorer's text or promptfoo itself would read as a column.
+_NO_TEXT: Final = re.compile(r"\{\{\s*\w+\s*\}\}|(?:^|:)@")
 _EXPECTED: Final = "expected"
 _MAX_ROWS: Final = 100_000
 
@@ -188,7 +190,7 @@ def _scorers(assertion: Mapping[str, Any], found: Found, place: str) -> list[str
     wanted: list[str] = []
     if kind in _SAME and column:
         wanted = [f"{kind}:@{column[1]}"]
-    elif kind in _SAME and _is_word(value) and not _VARIABLE.search(str(value)):
+    elif kind in _SAME and _is_word(value) and not _NO_TEXT.search(str(value)):
         wanted = [f"{kind}:{value}"]
     elif kind in _ANY and _is_texts(value):
         wanted = [f"regex:{_ANY[kind]}{'|'.join(map(re.escape, value))}"]

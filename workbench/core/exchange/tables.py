@@ -64,7 +64,10 @@ def csv_columns(text: str) -> tuple[str, list[str]]:
     """Return the delimiter and the columns of a CSV text, or no columns when it is none with title and content."""
     head = text.lstrip("\ufeff").split("\n", 1)[0].rstrip("\r")
     for delimiter in ",;\t":
-        columns = [_column(name) for name in next(csv.reader([head], delimiter=delimiter), [])]
+        try:
+            columns = [_column(name) for name in next(csv.reader([head], delimiter=delimiter), [])]
+        except (csv.Error, DataError):  # it is no heading at all
+            continue
         if {"title", "content"} <= set(columns):
             return delimiter, columns
     return ",", []
