@@ -13,7 +13,7 @@ from workbench.core.exchange.langfuse import read_langfuse
 from workbench.core.exchange.llm import read_llm_rows, read_llm_template
 from workbench.core.exchange.mlflow import read_mlflow, read_mlflow_rows
 from workbench.core.exchange.promptfoo import read_promptfoo
-from workbench.core.exchange.records import Found
+from workbench.core.exchange.records import Found, by_place
 from workbench.core.exchange.report import ExportReport, ImportReport
 from workbench.core.exchange.sniff import FORMATS, SQLITE, check_format, sniff_database, sniff_text
 from workbench.core.exchange.tables import read_csv, read_jsonl
@@ -81,8 +81,8 @@ class Exchange:
             new=intake.new,
             same=intake.same,
             labels=intake.moved,
-            failures=tuple(found.failures),
-            notes=tuple(found.notes),
+            failures=by_place(found.failures),
+            notes=by_place(found.notes),
             versions=tuple(intake.versions),
             datasets=datasets,
             scorers=tuple(found.scorers),

@@ -17,6 +17,7 @@ __all__ = [
     "Found",
     "Issue",
     "PromptRecord",
+    "by_place",
     "in_order",
     "mapping",
     "one_line",
@@ -146,6 +147,19 @@ class Found:
             yield
         except InputError as error:
             self.fail(place, error, title)
+
+
+def by_place(issues: Sequence[Issue]) -> tuple[Issue, ...]:
+    """Return issues in the order of the source: line 9 comes before line 10."""
+    return tuple(
+        sorted(
+            issues,
+            key=lambda issue: [
+                (0, int(part), "") if part.isdecimal() else (1, 0, part)
+                for part in re.split(r"([0-9]{1,15})", issue.place)
+            ],
+        )
+    )
 
 
 def one_line(reason: str | InputError) -> str:
