@@ -12,6 +12,7 @@ import click
 
 from workbench.cli.commands import Command, Group, State
 from workbench.cli.database import db
+from workbench.cli.exchange import export_prompts, import_prompts
 from workbench.cli.library import library
 from workbench.cli.models import models
 from workbench.cli.output import complain
@@ -61,6 +62,8 @@ _COMMANDS: tuple[Command | Group, ...] = (
     run,
     ab,
     report,
+    import_prompts,
+    export_prompts,
 )
 for _command in _COMMANDS:
     root.add_command(_command)

@@ -19,7 +19,7 @@ from workbench.core.front_matter import has_front_matter, split_front_matter
 from workbench.core.templates import Template
 from workbench.errors import TemplateError
 
-__all__ = ["PromptBody", "TemplateMessage", "parse_body"]
+__all__ = ["PromptBody", "TemplateMessage", "join_turns", "parse_body"]
 
 _ROLE_LINE: Final = re.compile(r"^(?P<escape>\\*)(?P<role>system|user|assistant):[ \t]*$", re.MULTILINE)
 _BLANK_START: Final = re.compile(r"\A(?:[ \t]*\n)+")
@@ -139,6 +139,19 @@ def parse_body(text: str, *, system: str | None = None) -> PromptBody:
     )
 
 
+def join_turns(turns: Iterable[tuple[str, str]]) -> str:
+    r"""Return the text of a prompt whose turns are given: :func:`parse_body` finds the same turns in it.
+
+    Args:
+        turns: (role, template) in order, ``system`` first where there is one. A line of a template that
+            looks like a role line is written as ``\\user:``.
+
+    >>> join_turns([("system", "Be terse."), ("user", "Tone of {{ text }}")])
+    'system:\nBe terse.\n\nuser:\nTone of {{ text }}'
+    """
+    return "\n\n".join(f"{role}:\n{_escape(_NEWLINE.sub(chr(10), text))}" for role, text in turns)
+
+
 def _split(text: str) -> list[tuple[str, str]]:
     """Return (role, tidied and unescaped text) of each section, in order."""
     turns: list[tuple[str, str]] = []
@@ -169,7 +182,7 @@ def _canonical(messages: Sequence[TemplateMessage]) -> str:
     alone = len(messages) == 1 and messages[0].role == "user"
     if alone and not has_front_matter(texts[0]):
         return texts[0]
-    return "\n\n".join(f"{message.role}:\n{text}" for message, text in zip(messages, texts, strict=True))
+    return join_turns((message.role, message.text) for message in messages)
 
 
 def _tidy(text: str) -> str:

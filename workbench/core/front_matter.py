@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from workbench.core.strict_yaml import StrictLoader
 from workbench.core.values import plain
 from workbench.errors import DataError, TemplateError, did_you_mean
 
@@ -18,7 +19,6 @@ FORMATS: Final = ("text", "markdown", "json", "html", "code")
 
 _FENCE: Final = re.compile(r"---[ \t]*\n(?P<yaml>(?:.*\n)*?)---[ \t]*(?:\n|\Z)")
 _MAX_SIZE: Final = 10_000
-_MAX_DEPTH: Final = 16
 _CURE: Final = "to begin the text itself with ---, put the line user: before it"
 
 
@@ -89,30 +89,11 @@ def split_front_matter(text: str) -> tuple[Mapping[str, Any], str]:
     return MappingProxyType(values), text[match.end() :]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without tags, anchors and aliases, and not deep: plain values only, so that nothing can swell."""
-
-    _depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if any(getattr(event, name, None) is not None for name in ("anchor", "tag")):
-            problem = "anchors (&), aliases (*) and tags (!) are not allowed"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        if self._depth > _MAX_DEPTH:
-            problem = f"values are nested deeper than {_MAX_DEPTH} levels"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        self._depth += 1
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-
 def _load(text: str) -> dict[str, Any]:
     if len(text) > _MAX_SIZE:
         raise TemplateError(f"the front matter is longer than {_MAX_SIZE:,} characters", cure=_CURE)
     try:
-        loaded = yaml.load(text, Loader=_Loader)  # noqa: S506 - a stricter SafeLoader
+        loaded = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a stricter SafeLoader
         values = plain({} if loaded is None else loaded, what="the front matter")
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1

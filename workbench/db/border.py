@@ -14,6 +14,7 @@ from workbench.errors import (
     ConflictError,
     DatabaseError,
     DatabaseUrlError,
+    DataError,
     DiskFullError,
     ServerUnavailableError,
     WorkbenchError,
@@ -38,6 +39,12 @@ _KINDS: tuple[tuple[frozenset[str], type[WorkbenchError], str, str], ...] = (
         DiskFullError,
         "has no space left",
         "free space on the server's disk; stored rows are safe",
+    ),
+    (
+        frozenset({"54000"}),
+        DataError,
+        "cannot hold that",
+        "shorten the text",
     ),
     (
         frozenset({"42501"}),

@@ -30,6 +30,7 @@ from workbench.services.runs import Run
 from workbench.settings import Settings
 
 if TYPE_CHECKING:
+    from workbench.services.exchange import Exchange
     from workbench.services.experiments import Experiments
     from workbench.services.framing import Frames
     from workbench.services.library import Library
@@ -113,6 +114,13 @@ class Workbench(Rich):
         from workbench.services.experiments import Experiments
 
         return Experiments(self)
+
+    @cached_property
+    def exchange(self) -> Exchange:
+        """Import and export of prompts."""
+        from workbench.services.exchange import Exchange
+
+        return Exchange(self)
 
     @cached_property
     def frames(self) -> Frames:
