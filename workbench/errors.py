@@ -318,7 +318,9 @@ class SchemaMismatchError(ProviderError):
 
     def __str__(self) -> str:
         """Return the message, the cure, and the answer: without it nobody could tell what went wrong."""
-        shown = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in self.partial_text)
+        shown = "".join(
+            c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in self.partial_text
+        )
         more = " …" if len(shown) > _SHOWN_ANSWER else ""
         return f"{super().__str__()}\nThe answer was: {shown[:_SHOWN_ANSWER]}{more}"
 

@@ -19,7 +19,7 @@ from workbench.core.front_matter import has_front_matter, split_front_matter
 from workbench.core.templates import Template
 from workbench.errors import TemplateError
 
-__all__ = ["PromptBody", "TemplateMessage", "parse_body"]
+__all__ = ["PromptBody", "TemplateMessage", "join_turns", "parse_body"]
 
 _ROLE_LINE: Final = re.compile(r"^(?P<escape>\\*)(?P<role>system|user|assistant):[ \t]*$", re.MULTILINE)
 _BLANK_START: Final = re.compile(r"\A(?:[ \t]*\n)+")
@@ -129,6 +129,15 @@ def parse_body(text: str, *, system: str | None = None) -> PromptBody:
         content=_canonical(messages),
         front_matter=front_matter,
     )
+
+
+def join_turns(turns: Iterable[tuple[str, str]]) -> str:
+    r"""Return a chat's turns, each a role and a text, as the text that :func:`parse_body` splits into the same.
+
+    >>> join_turns([("system", "Be terse."), ("user", "user:\nHello")])
+    'system:\nBe terse.\n\nuser:\n\\user:\nHello'
+    """
+    return "\n\n".join(f"{role}:\n{_escape(_NEWLINE.sub(chr(10), text))}" for role, text in turns)
 
 
 def _split(text: str) -> list[tuple[str, str]]:

@@ -122,7 +122,9 @@ def fill(
     {'text': 'x', 'n': 3}
     """
     kept = [record for record in records if record.get("required") or _says_more(record)]
-    missing = [name for record in kept if record.get("required") and (name := str(record["name"])) not in values]
+    missing = [
+        name for record in kept if record.get("required") and (name := str(record["name"])) not in values
+    ]
     if missing:
         error = missing_error(missing, values)
         raise UndefinedVariableError(f"{where}{error.message}", cure=error.cure)
@@ -172,7 +174,9 @@ def _read(name: str, entry: Any) -> Record:
                 cure=did_you_mean(str(key), _KEYS) or f"the keys are: {', '.join(_KEYS)}",
             )
     if written.get("name", name) != name:
-        raise TemplateError(f"the variable {name!r} is also called {written['name']!r:.{_SHOWN}}", cure="keep one name")
+        raise TemplateError(
+            f"the variable {name!r} is also called {written['name']!r:.{_SHOWN}}", cure="keep one name"
+        )
     record: Record = {"type": _type(name, written.get("type"))}
     for key in ("description", "default", "enum", "example", "required"):
         if key in written and (written[key] is not None or key == "default"):
@@ -204,9 +208,13 @@ def _plain(name: str, value: Any) -> Any:
 def _check(name: str, record: Record) -> None:
     """Check a declaration against itself."""
     if not isinstance(record.get("required", False), bool):
-        raise TemplateError(f"required of {name!r} must be true or false, not {record['required']!r:.{_SHOWN}}")
+        raise TemplateError(
+            f"required of {name!r} must be true or false, not {record['required']!r:.{_SHOWN}}"
+        )
     if not isinstance(record.get("description", ""), str):
-        raise TemplateError(f"the description of {name!r} must be text, not {record['description']!r:.{_SHOWN}}")
+        raise TemplateError(
+            f"the description of {name!r} must be text, not {record['description']!r:.{_SHOWN}}"
+        )
     if "enum" in record and not (isinstance(record["enum"], list) and record["enum"]):
         raise TemplateError(f"enum of {name!r} must be a list of values, not {record['enum']!r:.{_SHOWN}}")
     if record.get("default", "") is None:
@@ -220,7 +228,11 @@ def _check(name: str, record: Record) -> None:
             cure="leave one of the two out",
         )
     allowed = record.get("enum", [])
-    for key, values in (("enum", allowed), ("default", [record.get("default")]), ("example", [record.get("example")])):
+    for key, values in (
+        ("enum", allowed),
+        ("default", [record.get("default")]),
+        ("example", [record.get("example")]),
+    ):
         for value in values if key in record else ():
             problem = _problem(record, value) if key != "enum" else _type_problem(record["type"], value)
             if problem:
@@ -264,7 +276,9 @@ def _checked(record: Mapping[str, Any], value: Any, where: str) -> Any:
         return None
     problem = _problem(record, value)
     if problem:
-        raise VariableTypeError(f"{where}the variable {record['name']!r} {problem}", cure=_cure(record, value))
+        raise VariableTypeError(
+            f"{where}the variable {record['name']!r} {problem}", cure=_cure(record, value)
+        )
     return int(value) if record.get("type") == "integer" else value
 
 
@@ -293,7 +307,13 @@ def _type_problem(kind: str, value: Any) -> str:
 
 
 def _described(value: Any) -> str:
-    for kind, of in (("boolean", bool), ("string", str), ("number", int | float), ("array", list), ("object", dict)):
+    for kind, of in (
+        ("boolean", bool),
+        ("string", str),
+        ("number", int | float),
+        ("array", list),
+        ("object", dict),
+    ):
         if isinstance(value, of):
             return f"the {kind} {value!r:.{_SHOWN}}"
     return "null"

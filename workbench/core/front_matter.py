@@ -13,7 +13,14 @@ from workbench.core.declarations import read_declarations
 from workbench.core.values import plain
 from workbench.errors import DataError, TemplateError, did_you_mean
 
-__all__ = ["FORMATS", "FRONT_MATTER_KEYS", "has_front_matter", "read_yaml", "split_front_matter"]
+__all__ = [
+    "FORMATS",
+    "FRONT_MATTER_KEYS",
+    "check_keys",
+    "has_front_matter",
+    "read_yaml",
+    "split_front_matter",
+]
 
 FORMATS: Final = ("text", "markdown", "json", "html", "code")
 
@@ -117,13 +124,38 @@ def read_yaml(
     if len(text) > limit:
         raise TemplateError(f"the {what} is longer than {limit:,} characters", cure=cure)
     values, lines = _load(text, what, first_line, cure)
-    for name, value in values.items():
-        line = f"{what}, line {lines[name] + first_line}"
-        if name not in also:
-            _check(name, value, line, lines, first_line)
-        elif not also[name](value):
-            raise TemplateError(f"{line}: {name} cannot be {value!r:.80}", cure=cure)
+    check_keys(values, what=what, lines=lines, also=also)
     return values
+
+
+def check_keys(
+    values: Mapping[str, Any],
+    *,
+    what: str,
+    lines: Mapping[str, int] = MappingProxyType({}),
+    also: Mapping[str, Callable[[Any], bool]] = MappingProxyType({}),
+) -> None:
+    """Check front matter's keys and values.
+
+    Args:
+        values: JSON values by key.
+        what: what they stand in, for messages.
+        lines: the line of each key; those of ``variables`` as ``variables.name``.
+        also: further keys, with a check of each.
+
+    Raises:
+        TemplateError: a key is unknown, or its value ill-typed.
+
+    """
+    for name, value in values.items():
+        place = f"{what}, line {lines[name]}" if name in lines else what
+        if name in also:
+            if not also[name](value):
+                raise TemplateError(f"{place}: {name} cannot be {value!r:.80}")
+            continue
+        _check(name, value, place)
+        if name == "variables":
+            _check_variables(value, what, place, lines)
 
 
 class _Loader(yaml.SafeLoader):
@@ -146,12 +178,12 @@ class _Loader(yaml.SafeLoader):
 
 
 def _load(text: str, what: str, first_line: int, cure: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return the values, and the line of each key, counted from 0; keys of ``variables`` as ``variables.name``."""
+    """Return the values, and the line of each key; a key inside another as ``variables.name``."""
     try:
         loader = _Loader(text)
-        node = loader.get_single_node()  # type: ignore[no-untyped-call]
-        lines = _lines(node)
-        loaded = loader.construct_document(node) if node is not None else {}  # type: ignore[no-untyped-call]
+        node = loader.get_single_node()
+        lines = _lines(node, first_line)
+        loaded = loader.construct_document(node) if node is not None else {}
         values = plain({} if loaded is None else loaded, what=f"the {what}")
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + first_line if error.problem_mark else first_line
@@ -165,7 +197,7 @@ def _load(text: str, what: str, first_line: int, cure: str) -> tuple[dict[str, A
     return values, lines
 
 
-def _lines(node: yaml.Node | None) -> dict[str, int]:
+def _lines(node: yaml.Node | None, first_line: int) -> dict[str, int]:
     """Walk a tree's keys: each is text, and stands there once."""
     lines: dict[str, int] = {}
     stack = [("", node)]
@@ -184,30 +216,29 @@ def _lines(node: yaml.Node | None) -> dict[str, int]:
                 )
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             seen.add(name)
-            lines.setdefault(f"{path}{name}", key.start_mark.line)
+            lines.setdefault(f"{path}{name}", key.start_mark.line + first_line)
             stack.append((f"{path}{name}.", value))
     return lines
 
 
-def _check(name: str, value: Any, line: str, lines: Mapping[str, int], first_line: int) -> None:
+def _check(name: str, value: Any, place: str) -> None:
     if name not in _KEYS:
         raise TemplateError(
-            f"{line}: there is no key {name!r:.80}",
+            f"{place}: there is no key {name!r:.80}",
             cure=did_you_mean(name, _KEYS) or f"the keys are: {', '.join(_KEYS)}",
         )
     meaning, fits = _KEYS[name]
     if not fits(value):
-        raise TemplateError(f"{line}: {name} must be {meaning}, not {value!r:.80}")
-    if name == "variables":
-        _check_variables(value, line, lines, first_line)
+        raise TemplateError(f"{place}: {name} must be {meaning}, not {value!r:.80}")
 
 
-def _check_variables(value: Any, line: str, lines: Mapping[str, int], first_line: int) -> None:
+def _check_variables(value: Any, what: str, place: str, lines: Mapping[str, int]) -> None:
+    """Check each declaration by itself, so that the message has its line."""
     entries = [{name: entry} for name, entry in value.items()] if isinstance(value, dict) else [value]
     for entry in entries:
         try:
             read_declarations(entry)
         except TemplateError as error:
-            place = lines.get(f"variables.{next(iter(entry))}") if isinstance(entry, dict) else None
-            where = line if place is None else f"{line.rpartition(' ')[0]} {place + first_line}"
+            line = lines.get(f"variables.{next(iter(entry))}") if isinstance(entry, dict) else None
+            where = place if line is None else f"{what}, line {line}"
             raise TemplateError(f"{where}: {error.message}", cure=error.cure) from error

@@ -114,10 +114,9 @@ def _foreign(value: Any, what: str, depth: int) -> Any:
         return str(value)
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
-    if hasattr(value, "iloc"):
-        return _rows(value, what, depth)
-    if callable(getattr(value, "DataFrame", None)):  # the rows of a query, as jupysql gives them
-        return _rows(value.DataFrame(), what, depth)
+    to_frame = getattr(value, "DataFrame", None)  # the rows of a query, as jupysql gives them
+    if callable(to_frame) or hasattr(value, "iloc"):
+        return _rows(to_frame() if callable(to_frame) else value, what, depth)
     if hasattr(value, "dtype") and hasattr(value, "ndim"):
         return _array(value, what, depth)
     raise DataError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.body import PromptBody, parse_body
+from workbench.core.declarations import declare, read_declarations
 from workbench.core.refs import LATEST, SCRATCH, check_label, check_title, parse_ref
 from workbench.core.versions import PromptVersion, content_hash
 from workbench.db.queries import prompts as queries
@@ -39,6 +41,7 @@ class Prompts:
         tags: Sequence[str] = (),
         note: str = "",
         settings: Mapping[str, Any] | None = None,
+        variables: Any = None,
     ) -> PromptVersion:
         """Store a text as the next version of a prompt; the same content again is the same version.
 
@@ -48,10 +51,12 @@ class Prompts:
             system_prompt: the system text; a ``system:`` part of the content may give it instead.
             tags: words to find it by; not part of the content.
             note: why this version exists; not part of the content.
-            settings: model and options that belong to the content.
+            settings: model and options that belong to the content; ``schema`` among them is what an answer must be.
+            variables: what the variables must be: ``{"text": "string", "n": {"type": "integer", "default": 3}}``.
 
         Raises:
-            TemplateError: the template does not parse.
+            TemplateError: the template does not parse, or does not read a variable that is declared.
+            SchemaError: the schema is none.
             NameTakenError: the title is not allowed.
 
         Example:
@@ -61,7 +66,27 @@ class Prompts:
 
         """
         body = parse_body(content, system=system_prompt)
-        return self.save_body(title, body, tags=tags, note=note, settings=settings)
+        return self.save_body(title, body, tags=tags, note=note, settings=settings, variables=variables)
+
+    def load(self, path: str | Path, title: str | None = None) -> PromptVersion:
+        """Save the prompt of a file: text with front matter, or a chat as YAML or JSON.
+
+        Args:
+            path: the file; ``.yaml``, ``.yml`` and ``.json`` hold a chat, everything else text.
+            title: the prompt's title; by default the front matter's, else the file's name without its ending.
+
+        Raises:
+            FileError: the file is missing, too large, or no text.
+            TemplateError: its template or front matter is wrong.
+
+        Example:
+            >>> wb.prompts.load("prompts/tone.md").note  # doctest: +SKIP
+            'prompts/tone.md at 3f9a2c4e1b7d'
+
+        """
+        from workbench.services.files import load_prompt
+
+        return load_prompt(self._wb, path, title=title)
 
     def save_body(
         self,
@@ -71,22 +96,29 @@ class Prompts:
         tags: Sequence[str] = (),
         note: str = "",
         settings: Mapping[str, Any] | None = None,
+        variables: Any = None,
+        label: str | None = None,
     ) -> PromptVersion:
-        """Store a parsed body; without a title it goes to ``scratch/<hash>``."""
-        front = settings_of(body)
+        """Store a parsed body; without a title it goes to ``scratch/<hash>``. What is given wins over front matter."""
+        label = label or body.front_matter.get("label")
+        label = check_label(label) if label else None
+        chosen = {**settings_of(body), **(settings or {})}
+        if chosen.get("schema") is not None:
+            chosen["schema"] = self._wb.schemas.read(chosen["schema"]).json
         draft = queries.Draft(
             title=check_title(title) if title else "",
             content=body.content,
             system_prompt=body.system,
-            variables=_variables(body),
-            settings={**front, **(settings or {})},
+            variables=_variables(body, variables),
+            settings=chosen,
             tags=tuple(dict.fromkeys([*tags, *_texts(body.front_matter.get("tags", ()))])),
             note=note or str(body.front_matter.get("note", "")),
         )
         if not title:
             digest = content_hash(draft.content, draft.system_prompt, draft.variables, draft.settings)
             draft = replace(draft, title=f"{SCRATCH}{digest[:12]}")
-        return self._bound(self._save(draft))
+        saved = self._bound(self._save(draft))
+        return replace(self.label(saved.ref, label), change=saved.change) if label else saved
 
     def get(self, ref: str) -> PromptVersion:
         """Return a version: ``title``, ``title@3`` or ``title@label``.
@@ -182,18 +214,18 @@ def body_of(version: PromptVersion) -> PromptBody:
 
 
 def settings_of(body: PromptBody) -> dict[str, Any]:
-    """Return what front matter says about model and options: it is part of the content."""
+    """Return what front matter says about model, options and answer: it is part of the content."""
     front = dict(body.front_matter)
     options = dict(front.get("options") or {})
     options |= {
         name: front[name] for name in ("temperature", "top_p", "max_tokens", "seed", "stop") if name in front
     }
-    return options | ({"model": front["model"]} if "model" in front else {})
+    return options | {name: front[name] for name in ("model", "schema", "format") if name in front}
 
 
-def _variables(body: PromptBody) -> list[dict[str, Any]]:
-    required = set(body.required)
-    return [{"name": name, "type": "any", "required": name in required} for name in body.variables]
+def _variables(body: PromptBody, given: Any) -> list[dict[str, Any]]:
+    declared = {**read_declarations(body.front_matter.get("variables")), **read_declarations(given)}
+    return declare(body.variables, body.required, declared)
 
 
 def _texts(value: str | Sequence[str]) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.core.declarations import signature
 from workbench.core.display import render
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.views.html import Html, join, output, status_line, tag, text_block
@@ -57,15 +58,20 @@ def _(version: PromptVersion) -> dict[str, Any]:
 
 def _about(version: PromptVersion) -> str:
     """Return one line: what it is called, what it needs, what belongs to it."""
-    settings = ", ".join(f"{name} {value}" for name, value in version.settings.items())
+    settings = ", ".join(f"{name} {_named(name, value)}" for name, value in version.settings.items())
     parts = [
         f"{version.ref}{f' ({version.change})' if version.change else ''}",
-        f"variables: {', '.join(version.names)}" if version.names else "no variables",
+        f"variables: {', '.join(map(signature, version.variables))}" if version.names else "no variables",
         settings,
         f"labels: {', '.join(version.labels)}" if version.labels else "",
         version.note,
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _named(name: str, value: Any) -> Any:
+    """A schema is long: its title says which it is."""
+    return value.get("title", "of its own") if name == "schema" and isinstance(value, dict) else value
 
 
 _BOX = (
