@@ -196,7 +196,8 @@ def _origin(path: Path, data: bytes) -> str:
     """Return the file's name, and which revision of its repository it is."""
     lines = _git(path, "rev-parse", "--verify", "--quiet", f"HEAD:./{path.name}")
     if not lines:
-        return str(path)
+        is_inside = _git(path, "rev-parse", "--is-inside-work-tree")
+        return f"{path}, not committed yet" if is_inside == ["true"] else str(path)
     if lines[0] not in (_blob(data, lines[0]), _blob(data.replace(b"\r\n", b"\n"), lines[0])):
         return f"{path}, modified since {_revision(path)}"
     return f"{path} at {_revision(path)}"

@@ -83,7 +83,7 @@ class AnswerSchema:
         body = strip_fence(text)
         try:
             value = json.loads(body, parse_constant=_no_constant)
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise ValueError(f"it is no JSON: {error}" if body else "it is empty") from error
         except RecursionError as error:
             raise ValueError("it is nested too deep") from error
@@ -157,8 +157,10 @@ def _find(given: str | Path, look_up: Callable[[str], Any] | None, folder: Path 
             found = look_up(name)
         except KeyError:
             found = None
-        if found is not None:
-            return Path(found) if isinstance(found, str) else found
+        if isinstance(found, str | Path):
+            name = str(found)
+        elif found is not None:
+            return found
     if not name.endswith(".json"):
         cure = "define it in the notebook first" if look_up else f"give {_KINDS}: settings={{'schema': …}}"
         raise SchemaError(f"the schema {name!r:.100} is not there", cure=f"{cure}, or name a .json file")
@@ -249,15 +251,15 @@ def _check(schema: dict[str, Any]) -> None:
     """Find what makes a dict no JSON schema."""
     from jsonschema.exceptions import SchemaError as NoSchemaError
 
-    known = {"type", "$ref", "enum", "const", "anyOf", "oneOf", "allOf", "properties", "items", "not", "if"}
-    if not known & {*schema}:
-        hints = (did_you_mean(word, known) for word in schema)
+    draft = _classes(schema)[0]
+    if not {*draft.VALIDATORS} & {*schema}:
+        hints = (did_you_mean(word, draft.VALIDATORS) for word in schema)
         raise SchemaError(
             "a dict without type, properties or any other keyword of JSON Schema is no schema: it would allow anything",
             cure=next(filter(None, hints), 'write {"type": "object", "properties": {…}}'),
         )
     try:
-        _classes(schema)[0].check_schema(schema)
+        draft.check_schema(schema)
     except NoSchemaError as error:
         raise SchemaError(
             f"the schema is none: {_path(error.absolute_path)}: {error.message:.200}",
@@ -368,4 +370,4 @@ def _matcher(pattern: str) -> Any:
 
 
 def _no_constant(word: str) -> None:
-    raise ValueError(f"it is no JSON: {word} is no number")
+    raise ValueError(f"{word} is no number")
