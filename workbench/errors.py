@@ -16,10 +16,13 @@ network errors are wrapped once, at the border (``db`` and ``providers``), with 
     │   ├── OptionError                 a magic's or command's line does not parse
     │   ├── TemplateError               a template does not parse, or uses what is not allowed
     │   │   ├── UndefinedVariableError      a variable or column that the template needs is missing
+    │   │   ├── VariableTypeError           a value is not of the type that its variable was declared as
     │   │   └── CompositionError            prompts that include each other in a circle, too deeply, or not at all
     │   ├── UnknownReferenceError       no such prompt, version, label, dataset, test or report
     │   ├── NameTakenError              a name is used already, or is not allowed
     │   ├── DataError                   a DataFrame or dataset cannot be used as it is
+    │   ├── FileError                   a prompt's file is missing, too large, or no text
+    │   ├── SchemaError                 what was given as the schema of an answer is none
     │   ├── AnalysisInputError          rows that no honest test can be computed from
     │   └── ParameterError              a report's parameter is unknown, of a wrong type, or a secret
     ├── DatabaseError               look at the server
@@ -36,7 +39,8 @@ network errors are wrapped once, at the border (``db`` and ``providers``), with 
     │   ├── RateLimitedError            429 after every retry
     │   ├── ProviderUnavailableError    connection, proxy, timeout or 5xx after every retry
     │   ├── BadResponseError            200, but not an answer (HTML, bad JSON, an error object)
-    │   └── IncompleteAnswerError       the answer stopped before its end
+    │   ├── IncompleteAnswerError       the answer stopped before its end
+    │   └── SchemaMismatchError         the answer is not what its schema says
     ├── BudgetError                 the next call could exceed the budget
     ├── ConfirmationNeededError     the plan costs more than may be spent without asking
     ├── RunInterruptedError         stopped by the person; what was answered is stored
@@ -67,6 +71,7 @@ __all__ = [
     "DatabaseUrlError",
     "DiskFullError",
     "EmbeddedServerError",
+    "FileError",
     "IncompleteAnswerError",
     "InputError",
     "KeyUnavailableError",
@@ -81,16 +86,23 @@ __all__ = [
     "ReportError",
     "RequestRejectedError",
     "RunInterruptedError",
+    "SchemaError",
+    "SchemaMismatchError",
     "SchemaVersionError",
     "ServerUnavailableError",
     "TemplateError",
     "UndefinedVariableError",
     "UnknownModelError",
     "UnknownReferenceError",
+    "VariableTypeError",
     "WeightsError",
     "WorkbenchError",
     "did_you_mean",
 ]
+
+
+#: Characters of a model's answer that an error's text repeats.
+_SHOWN_ANSWER = 1_000
 
 
 class WorkbenchError(Exception):
@@ -163,6 +175,10 @@ class UndefinedVariableError(TemplateError):
     """A variable or column that the template needs is missing."""
 
 
+class VariableTypeError(TemplateError):
+    """A value is not of the type that its variable was declared as."""
+
+
 class CompositionError(TemplateError):
     """Prompts that include each other in a circle, too deeply, or in a way that cannot be."""
 
@@ -177,6 +193,14 @@ class NameTakenError(InputError):
 
 class DataError(InputError):
     """A DataFrame or dataset cannot be used as it is."""
+
+
+class FileError(InputError):
+    """A prompt's file is missing, too large, or no text."""
+
+
+class SchemaError(InputError):
+    """What was given as the schema of an answer is none, or cannot be used."""
 
 
 class AnalysisInputError(InputError):
@@ -291,6 +315,20 @@ class IncompleteAnswerError(ProviderError):
     """The answer stopped before its end; ``partial_text`` holds what came."""
 
     code = "incomplete"
+
+
+class SchemaMismatchError(ProviderError):
+    """The answer is not what its schema says; ``partial_text`` holds the answer as it came."""
+
+    code = "schema"
+
+    def __str__(self) -> str:
+        """Return the message, the cure, and the answer: without it nobody could tell what went wrong."""
+        shown = "".join(
+            c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in self.partial_text
+        )
+        more = " …" if len(shown) > _SHOWN_ANSWER else ""
+        return f"{super().__str__()}\nThe answer was: {shown[:_SHOWN_ANSWER]}{more}"
 
 
 class BudgetError(WorkbenchError):

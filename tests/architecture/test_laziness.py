@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = "pandas scipy plotly sql alembic papermill nbformat nbconvert ipywidgets statsmodels pyarrow"
+HEAVY = "pandas scipy plotly sql alembic papermill nbformat nbconvert ipywidgets statsmodels pyarrow pydantic jsonschema"
 
 IMPORT = """
 import sys

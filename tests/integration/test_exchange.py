@@ -161,6 +161,33 @@ def test_a_fork_keeps_where_it_came_from(wb, tmp_path):
     assert wb.prompts.save("a", "newer").version == 6
 
 
+@pytest.mark.parametrize("name", ["out", "out.jsonl"])
+def test_prompts_made_of_prompts_come_back_with_the_same_versions_inside(wb, tmp_path, name):
+    wb.prompts.save("z style", "One word.")
+    wb.prompts.label("z style@1", "prod")
+    wb.prompts.save(
+        "z base", "system:\nAnswer in {{ language }}.\nuser:\nRead this.", variables={"language": "str"}
+    )
+    text = 'Tone of {{ x }}? {% include "z style@prod" %}'
+    wb.prompts.save("a tone", text, builds_on=["z base"])
+    wb.prompts.save("z style", "Two words.")
+    wb.prompts.label("z style@2", "prod")
+    wb.prompts.save("a tone", text, builds_on=["z base"])
+    wb.prompts.save("b", '{% include "z style@1" %}!')
+    before = stored(wb)
+    wb.exchange.export(tmp_path / name)
+    wb.use("another")
+    report = wb.exchange.import_file(tmp_path / name)
+    assert (report.new, report.failed) == (6, 0)
+    assert stored(wb) == before
+    assert wb.prompts.get("a tone@1")(x="a", language="Welsh").text.endswith("One word.")
+    assert wb.prompts.used_by("z style@1") == ["a tone@1", "b@1"]
+    assert wb.exchange.import_file(tmp_path / name).new == 0
+    wb.exchange.export(tmp_path / f"again {name}")
+    if name == "out":
+        assert files_of(tmp_path / "again out") == files_of(tmp_path / "out")
+
+
 def test_versions_that_are_taken_get_the_next_number_and_it_is_said(wb, tmp_path):
     wb.prompts.save("tone", "mine")
     wb.prompts.save("tone", "mine too")

@@ -9,16 +9,25 @@ from typing import Any, Final
 
 import yaml
 
+from workbench.core.declarations import read_declarations
 from workbench.core.strict_yaml import StrictLoader
 from workbench.core.values import plain
 from workbench.errors import DataError, TemplateError, did_you_mean
 
-__all__ = ["FORMATS", "FRONT_MATTER_KEYS", "has_front_matter", "split_front_matter"]
+__all__ = [
+    "FORMATS",
+    "FRONT_MATTER_KEYS",
+    "check_keys",
+    "has_front_matter",
+    "read_yaml",
+    "split_front_matter",
+]
 
 FORMATS: Final = ("text", "markdown", "json", "html", "code")
 
 _FENCE: Final = re.compile(r"---[ \t]*\n(?P<yaml>(?:.*\n)*?)---[ \t]*(?:\n|\Z)")
 _MAX_SIZE: Final = 10_000
+_TEXT_KEYS: Final = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:int"})
 _CURE: Final = "to begin the text itself with ---, put the line user: before it"
 
 
@@ -50,6 +59,7 @@ _KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "seed": ("a whole number", _is_whole),
     "stop": ("text, or a list of texts", _is_texts),
     "schema": ("a JSON schema, or the name of one", lambda value: isinstance(value, dict) or _is_text(value)),
+    "variables": ("a mapping of name: type", lambda value: isinstance(value, dict | list)),
     "format": (f"one of {', '.join(FORMATS)}", lambda value: value in FORMATS),
     "tags": ("text, or a list of texts", _is_texts),
     "title": ("text", _is_text),
@@ -83,36 +93,134 @@ def split_front_matter(text: str) -> tuple[Mapping[str, Any], str]:
     match = _FENCE.match(text)
     if match is None:
         return MappingProxyType({}), text
-    values = _load(match["yaml"])
-    for name, value in values.items():
-        _check(name, value)
+    values = read_yaml(match["yaml"], what="front matter", first_line=2, cure=_CURE)
     return MappingProxyType(values), text[match.end() :]
 
 
-def _load(text: str) -> dict[str, Any]:
-    if len(text) > _MAX_SIZE:
-        raise TemplateError(f"the front matter is longer than {_MAX_SIZE:,} characters", cure=_CURE)
-    try:
-        loaded = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a stricter SafeLoader
-        values = plain({} if loaded is None else loaded, what="the front matter")
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 2 if error.problem_mark else 1
-        raise TemplateError(f"front matter, line {line}: {error.problem}", cure=_CURE) from error
-    except DataError as error:
-        raise TemplateError(error.message, cure=error.cure) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise TemplateError(f"the front matter does not parse: {error}", cure=_CURE) from error
-    if not isinstance(values, dict):
-        raise TemplateError("the front matter is no mapping of key: value lines", cure=_CURE)
+def read_yaml(
+    text: str,
+    *,
+    what: str,
+    first_line: int = 1,
+    cure: str = "",
+    also: Mapping[str, Callable[[Any], bool]] = MappingProxyType({}),
+    limit: int = _MAX_SIZE,
+) -> dict[str, Any]:
+    """Read front matter's keys from YAML.
+
+    Args:
+        text: the YAML.
+        what: what it is, for messages, which begin with it and the line.
+        first_line: the number of the text's first line.
+        cure: what to do when it is no such YAML.
+        also: further keys, with a check of each.
+        limit: characters that it may have.
+
+    Raises:
+        TemplateError: the YAML does not parse, is no mapping, or has an unknown or ill-typed key.
+
+    >>> read_yaml("temperature: 0", what="front matter")
+    {'temperature': 0}
+    """
+    if len(text) > limit:
+        raise TemplateError(f"the {what} is longer than {limit:,} characters", cure=cure)
+    values, lines = _load(text, what, first_line, cure)
+    check_keys(values, what=what, lines=lines, also=also)
     return values
 
 
-def _check(name: str, value: Any) -> None:
+def check_keys(
+    values: Mapping[str, Any],
+    *,
+    what: str,
+    lines: Mapping[str, int] = MappingProxyType({}),
+    also: Mapping[str, Callable[[Any], bool]] = MappingProxyType({}),
+) -> None:
+    """Check front matter's keys and values.
+
+    Args:
+        values: JSON values by key.
+        what: what they stand in, for messages.
+        lines: the line of each key; those of ``variables`` as ``variables.name``.
+        also: further keys, with a check of each.
+
+    Raises:
+        TemplateError: a key is unknown, or its value ill-typed.
+
+    """
+    for name, value in values.items():
+        place = f"{what}, line {lines[name]}" if name in lines else what
+        if name in also:
+            if not also[name](value):
+                raise TemplateError(f"{place}: {name} cannot be {value!r:.80}")
+            continue
+        _check(name, value, place)
+        if name == "variables":
+            _check_variables(value, what, place, lines)
+
+
+def _load(text: str, what: str, first_line: int, cure: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the values, and the line of each key; a key inside another as ``variables.name``."""
+    try:
+        loader = StrictLoader(text)
+        node = loader.get_single_node()
+        lines = _lines(node, first_line)
+        loaded = loader.construct_document(node) if node is not None else {}
+        values = plain({} if loaded is None else loaded, what=f"the {what}")
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + first_line if error.problem_mark else first_line
+        raise TemplateError(f"{what}, line {line}: {error.problem}", cure=cure) from error
+    except DataError as error:
+        raise TemplateError(error.message, cure=error.cure) from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise TemplateError(f"the {what} does not parse: {error}", cure=cure) from error
+    if not isinstance(values, dict):
+        raise TemplateError(f"the {what} is no mapping of key: value lines", cure=cure)
+    return values, lines
+
+
+def _lines(node: yaml.Node | None, first_line: int) -> dict[str, int]:
+    """Walk a tree's keys: each is text, and stands there once."""
+    lines: dict[str, int] = {}
+    stack = [("", node)]
+    while stack:
+        path, found = stack.pop()
+        if isinstance(found, yaml.SequenceNode):
+            stack += [(path, each) for each in found.value]
+        if not isinstance(found, yaml.MappingNode):
+            continue
+        seen: set[str] = set()
+        for key, value in found.value:
+            name = str(key.value)
+            if key.tag not in _TEXT_KEYS or name in seen:
+                problem = f"the key {name!r:.80} " + (
+                    "stands there twice" if name in seen else "is no text: put it in quotes"
+                )
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(name)
+            lines.setdefault(f"{path}{name}", key.start_mark.line + first_line)
+            stack.append((f"{path}{name}.", value))
+    return lines
+
+
+def _check(name: str, value: Any, place: str) -> None:
     if name not in _KEYS:
         raise TemplateError(
-            f"the front matter has no key {name!r:.80}",
+            f"{place}: there is no key {name!r:.80}",
             cure=did_you_mean(name, _KEYS) or f"the keys are: {', '.join(_KEYS)}",
         )
     meaning, fits = _KEYS[name]
     if not fits(value):
-        raise TemplateError(f"the front matter's {name} must be {meaning}, not {value!r:.80}")
+        raise TemplateError(f"{place}: {name} must be {meaning}, not {value!r:.80}")
+
+
+def _check_variables(value: Any, what: str, place: str, lines: Mapping[str, int]) -> None:
+    """Check each declaration by itself, so that the message has its line."""
+    entries = [{name: entry} for name, entry in value.items()] if isinstance(value, dict) else [value]
+    for entry in entries:
+        try:
+            read_declarations(entry)
+        except TemplateError as error:
+            line = lines.get(f"variables.{next(iter(entry))}") if isinstance(entry, dict) else None
+            where = place if line is None else f"{what}, line {line}"
+            raise TemplateError(f"{where}: {error.message}", cure=error.cure) from error

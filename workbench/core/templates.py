@@ -24,7 +24,7 @@ from workbench.errors import DataError, TemplateError, UndefinedVariableError, d
 if TYPE_CHECKING:
     from jinja2 import nodes
 
-__all__ = ["Template"]
+__all__ = ["Template", "missing_error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Template:
         """
         missing = [name for name in self.required if name not in values]
         if missing:
-            raise _missing(missing, values)
+            raise missing_error(missing, values)
         return render_tree(self._tree, self._plain(values))
 
     def _plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +97,8 @@ def _parse(text: str) -> Template:
     return Template(text, variables, required, tree)
 
 
-def _missing(missing: Sequence[str], values: Mapping[Any, Any]) -> UndefinedVariableError:
+def missing_error(missing: Sequence[str], values: Mapping[Any, Any]) -> UndefinedVariableError:
+    """Return the error for variables that are not given, with the names that are."""
     names = ", ".join(map(repr, missing))
     verb = "variable {} is" if len(missing) == 1 else "variables {} are"
     known = [name for name in values if isinstance(name, str)]  # a frame's columns may be numbers

@@ -1,7 +1,7 @@
 """Plain values: what a template may print and what a case may hold is JSON, nothing else.
 
 Rows come from DataFrames, SQL and notebooks, so scalars of numpy and pandas arrive here. They are
-known by what they offer (``dtype``, ``isoformat``), so that neither library is imported.
+known by what they offer (``dtype``, ``isoformat``, ``iloc``), so that neither library is imported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from uuid import UUID
 
 from workbench.errors import DataError
 
-__all__ = ["plain", "storable"]
+__all__ = ["MAX_ROWS", "plain", "storable"]
+
+#: Rows of a DataFrame, or values of a Series, that one value may have: examples for a prompt, not a data set.
+MAX_ROWS = 1_000
 
 _MAX_DEPTH = 32
 _MAX_BITS = 1_000
@@ -25,7 +28,7 @@ def plain(value: Any, *, what: str, depth: int = 0) -> Any:
     """Return a value as JSON holds it: dict, list, str, int, float, bool or None.
 
     NaN, NaT and ``pandas.NA`` become None; dates become ISO 8601 text; a ``Decimal`` becomes a
-    number; arrays and Series become lists.
+    number; arrays and Series become lists; the rows of a DataFrame become dicts.
 
     Args:
         value: anything.
@@ -111,6 +114,9 @@ def _foreign(value: Any, what: str, depth: int) -> Any:
         return str(value)
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
+    to_frame = getattr(value, "DataFrame", None)  # the rows of a query, as jupysql gives them
+    if callable(to_frame) or hasattr(value, "iloc"):
+        return _rows(to_frame() if callable(to_frame) else value, what, depth)
     if hasattr(value, "dtype") and hasattr(value, "ndim"):
         return _array(value, what, depth)
     raise DataError(
@@ -127,6 +133,28 @@ def _decimal(value: Decimal, what: str) -> int | float | None:
     return _number(float(value), what)
 
 
+def _rows(value: Any, what: str, depth: int) -> list[Any]:
+    """Return the values of a pandas Series, or the rows of a DataFrame as dicts; the index is left out."""
+    if len(value) > MAX_ROWS:
+        raise DataError(
+            f"{what} holds {len(value):,} rows; as one value at most {MAX_ROWS:,} can be used",
+            cure="pass fewer, such as df.head(20); to answer every row, give them as data: data=df, or -d df",
+        )
+    if not hasattr(value, "columns"):
+        return [plain(inner, what=what, depth=depth + 1) for inner in value]
+    names = [str(name) if isinstance(name, int) else name for name in value.columns]
+    if len({*names}) < len(names) or not all(isinstance(name, str) for name in names):
+        raise DataError(
+            f"{what} holds a DataFrame whose column names are not texts, each there once",
+            cure="rename them: df.columns = ['text', 'label']",
+        )
+    columns = [list(value.iloc[:, place]) for place in range(len(names))]
+    return [
+        {name: plain(inner, what=what, depth=depth + 2) for name, inner in zip(names, row, strict=True)}
+        for row in zip(*columns, strict=True)
+    ]
+
+
 def _array(value: Any, what: str, depth: int) -> Any:
     if value.ndim:
         return [plain(inner, what=what, depth=depth + 1) for inner in value]
@@ -141,8 +169,8 @@ def _array(value: Any, what: str, depth: int) -> Any:
 
 
 def _cure(value: Any) -> str:
-    if hasattr(value, "to_dict") and hasattr(value, "columns"):
-        return "pass df.to_dict('records'), or one column as a list"
+    if hasattr(value, "to_dicts") and hasattr(value, "columns"):
+        return "pass df.to_dicts(), or one column as a list"
     if isinstance(value, bytes | bytearray):
         return "decode it first: value.decode()"
     if hasattr(value, "__dataclass_fields__"):

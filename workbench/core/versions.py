@@ -11,23 +11,35 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from workbench.core.declarations import signature
 from workbench.core.display import Rich
 from workbench.errors import CompositionError, ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Caller", "Include", "PromptResult", "PromptVersion", "content_hash", "format_cost", "parse_json"]
+__all__ = [
+    "Caller",
+    "Include",
+    "PromptResult",
+    "PromptVersion",
+    "content_hash",
+    "format_cost",
+    "parse_json",
+    "strip_fence",
+]
 
 
 class Caller(Protocol):
     """What a version needs to be called like a function; a ``Workbench`` is one."""
 
-    def ask(self, prompt: PromptVersion, *, variables: Mapping[str, Any], model: str | None) -> PromptResult:
+    def ask(
+        self, prompt: PromptVersion, *, variables: Mapping[str, Any], model: str | None, schema: Any
+    ) -> PromptResult:
         """Answer one call."""
 
     async def aask(
-        self, prompt: PromptVersion, *, variables: Mapping[str, Any], model: str | None
+        self, prompt: PromptVersion, *, variables: Mapping[str, Any], model: str | None, schema: Any
     ) -> PromptResult:
         """Answer one call on the caller's own event loop."""
 
@@ -127,17 +139,27 @@ class PromptVersion(Rich):
         """The names of the variables, in order of appearance."""
         return tuple(str(variable["name"]) for variable in self.variables)
 
-    def __call__(self, *, model: str | None = None, **variables: Any) -> PromptResult:
-        """Answer one call: ``p(text="…")``."""
-        return self._bound().ask(self, variables=variables, model=model)
+    def __call__(self, *, model: str | None = None, schema: Any = None, **variables: Any) -> PromptResult:
+        """Answer one call: ``p(text="…")``; with ``schema=Model`` the answer is checked, and ``result.parsed`` is one.
 
-    async def acall(self, *, model: str | None = None, **variables: Any) -> PromptResult:
+        Where the text itself reads a variable called ``schema``, that is what ``schema=`` gives.
+        """
+        values, schema = self._with_schema(variables, schema)
+        return self._bound().ask(self, variables=values, model=model, schema=schema)
+
+    async def acall(self, *, model: str | None = None, schema: Any = None, **variables: Any) -> PromptResult:
         """Answer one call, awaited."""
-        return await self._bound().aask(self, variables=variables, model=model)
+        values, schema = self._with_schema(variables, schema)
+        return await self._bound().aask(self, variables=values, model=model, schema=schema)
 
     def map(self, data: pd.DataFrame | str, *, model: str | None = None, **options: Any) -> Any:
         """Answer every row of a DataFrame or dataset; the same as ``wb.run(self, data=data)``."""
         return self._bound().run(self, data=data, model=model, **options)
+
+    def _with_schema(self, variables: dict[str, Any], schema: Any) -> tuple[dict[str, Any], Any]:
+        if schema is None or "schema" not in self.names:
+            return variables, schema
+        return {**variables, "schema": schema}, None
 
     def _bound(self) -> Caller:
         if self.caller is None:
@@ -148,7 +170,7 @@ class PromptVersion(Rich):
         return self.caller
 
     def __str__(self) -> str:
-        head = f"{self.ref} ({', '.join(self.names) or 'no variables'})"
+        head = f"{self.ref} ({', '.join(map(signature, self.variables)) or 'no variables'})"
         system = f"system:\n{self.system_prompt}\n" if self.system_prompt else ""
         return f"{head}\n{system}{self.content}"
 
@@ -165,6 +187,8 @@ class PromptResult(Rich):
         cost: USD, or None when nobody knows it.
         latency_ms: from the request to the end of the answer.
         format: how it is shown: ``text``, ``markdown``, ``json``, ``html`` or ``code``.
+        parsed: what the schema made of the answer: an instance of the class that was given, else the JSON value;
+            None without a schema.
 
     """
 
@@ -181,10 +205,11 @@ class PromptResult(Rich):
     latency_ms: int = 0
     ttft_ms: int | None = None
     format: str = "text"
+    parsed: Any = None
 
     @property
     def json(self) -> Any:
-        """The answer as JSON, a code fence around it removed.
+        """The answer as JSON, a code fence around it removed; with a schema it has been checked against it.
 
         Raises:
             ValueError: the answer is not JSON.
@@ -215,10 +240,19 @@ def parse_json(text: str) -> Any:
     >>> parse_json('```json\n{"a": 1}\n```')
     {'a': 1}
     """
+    return json.loads(strip_fence(text))
+
+
+def strip_fence(text: str) -> str:
+    r"""Return an answer without white space and a Markdown code fence around it.
+
+    >>> strip_fence('```json\n{"a": 1}\n```')
+    '{"a": 1}'
+    """
     body = text.strip()
     if body.startswith("```") and body.endswith("```") and "\n" in body:
-        body = body.split("\n", 1)[1].rsplit("```", 1)[0]
-    return json.loads(body)
+        body = body.split("\n", 1)[1].rsplit("```", 1)[0].strip()
+    return body
 
 
 def content_hash(

@@ -17,6 +17,7 @@ def register(shell: InteractiveShell) -> None:
     from workbench.magics.config import Workbench
     from workbench.magics.magics import WorkbenchMagics
     from workbench.magics.sql import add_lazy_sql, show_as_text
+    from workbench.services.accessor import watch_pandas
 
     config = Workbench(parent=shell)
     shell.configurables.append(config)
@@ -25,6 +26,7 @@ def register(shell: InteractiveShell) -> None:
     shell.events.register("pre_run_cell", magics.session.adopt)
     add_lazy_sql(shell, magics.session)
     show_as_text(shell)
+    watch_pandas()
 
 
 def unregister(shell: InteractiveShell) -> None:

@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import OptionError, UndefinedVariableError, UnknownReferenceError, did_you_mean
+from workbench.errors import (
+    OptionError,
+    SchemaError,
+    UndefinedVariableError,
+    UnknownReferenceError,
+    did_you_mean,
+)
 from workbench.magics.grammar import AbLine, PromptLine
 from workbench.magics.options import Variable
 from workbench.services.cells import Cell, confirm
@@ -21,7 +27,7 @@ __all__ = ["cell_of", "test_of", "wb_of"]
 Scope = Mapping[str, Any]
 
 #: Options that the grammar knows and this version does not do yet.
-_LATER = {"judges": "--judge", "schema": "--schema", "background": "--bg"}
+_LATER = {"judges": "--judge", "background": "--bg"}
 
 
 def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream | None) -> Cell:
@@ -32,6 +38,7 @@ def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream |
     return Cell(
         ref=parsed.refs[0] if parsed.refs else None,
         text=_text(parsed, text),
+        source=None if parsed.source is None else Path(parsed.source),
         system=parsed.system,
         save_as=parsed.save_as,
         label=parsed.label,
@@ -42,7 +49,7 @@ def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream |
         look_up=scope.__getitem__,
         parameters={name: _value(name, value, scope) for name, value in parsed.parameters.items()},
         models=parsed.models,
-        options=_options(parsed),
+        options=_options(parsed, scope),
         data=None if parsed.data is None else _data(parsed.data, scope),
         samples=parsed.samples or 1,
         concurrency=parsed.concurrency,
@@ -131,22 +138,31 @@ def _test(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
 def _text(parsed: PromptLine, text: str | None) -> str | None:
     if parsed.source is None:
         return text
-    if text is not None:
+    if text is not None and text.strip():
         raise OptionError("--from FILE and a text below the line are both there", cure="keep one of them")
-    path = Path(parsed.source).expanduser()
-    if not path.is_file():
-        raise OptionError(f"there is no file {parsed.source}", cure="give a path that this kernel can read")
-    return path.read_text(encoding="utf-8")
+    return None
 
 
-def _options(parsed: PromptLine) -> dict[str, Any]:
+def _options(parsed: PromptLine, scope: Scope) -> dict[str, Any]:
     named = {
         "temperature": parsed.temperature,
         "max_tokens": parsed.max_tokens,
         "seed": parsed.seed,
         "format": parsed.format,
+        "schema": None if parsed.schema is None else _schema(parsed.schema, scope),
     }
     return {**parsed.options, **{name: value for name, value in named.items() if value is not None}}
+
+
+def _schema(name: str, scope: Scope) -> Any:
+    """A variable that holds a schema, else the path of a file."""
+    if name in scope or name.endswith(".json"):
+        return scope.get(name, name)
+    hint = did_you_mean(name, [key for key in scope if not key.startswith("_")])
+    raise SchemaError(
+        f"--schema {name}: there is no variable {name!r}; {hint}".rstrip("; "),
+        cure="define it first, or name a .json file",
+    )
 
 
 def _value(name: str, value: Any, scope: Scope) -> Any:

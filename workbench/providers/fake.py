@@ -26,6 +26,7 @@ from workbench.errors import (
     did_you_mean,
 )
 from workbench.providers.base import OnText, Provider
+from workbench.providers.fake_json import json_answer
 from workbench.secret import Secret
 from workbench.settings import Settings
 
@@ -89,12 +90,18 @@ def _flaky(request: ChatRequest) -> str:
     return text
 
 
+def _json(request: ChatRequest) -> str:
+    """Answer JSON that matches the schema of the request; of several words the one that the sentiment names."""
+    return json_answer(request, _last_user(request), likely=_sentiment(request))
+
+
 #: What stands behind ``fake/<name>``; ``slow`` is ``echo`` with a second's wait.
 SCRIPTS: Mapping[str, Script] = MappingProxyType(
     {
         "echo": _last_user,
         "upper": lambda request: _last_user(request).upper(),
         "sentiment": _sentiment,
+        "json": _json,
         "slow": _last_user,
         "flaky": _flaky,
     }
@@ -109,7 +116,7 @@ class FakeProvider:
     Args:
         script: a callable from request to text; or a mapping from the last user message to the answer
             (a missing message is a RequestRejectedError); None for the scripts named by the model:
-            ``echo``, ``upper``, ``sentiment``, ``slow``, ``flaky``.
+            ``echo``, ``upper``, ``sentiment``, ``json``, ``slow``, ``flaky``.
         latency: seconds until the answer is whole; a stream's pieces are spread over it.
         name: the first part of its models' ids.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.composition import body_of
+from workbench.core.declarations import fill
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.db.ledger import Result
 from workbench.db.ledger_writer import LedgerWriter
@@ -18,11 +20,23 @@ if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest, ChatResponse
     from workbench.db.ledger import Claim
     from workbench.services.models import ChosenModel
+    from workbench.services.schemas import AnswerSchema
     from workbench.services.workbench import Workbench
 
 __all__ = ["Asking"]
 
 OnText = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Question:
+    """One call, before it is rendered: options are the version's with the call's on top."""
+
+    version: PromptVersion
+    values: Mapping[str, Any]
+    model: ChosenModel
+    options: Mapping[str, Any]
+    schema: AnswerSchema | None
 
 
 class Asking:
@@ -46,12 +60,13 @@ class Asking:
 
         Raises:
             RunInterruptedError: the person stopped it.
-            ProviderError: the provider failed; the failure has its row.
+            VariableTypeError: a value is not what its variable was declared as; nothing was called.
+            SchemaError: the schema is none; nothing was called.
+            ProviderError: the provider failed, or its answer does not match the schema; the failure has its row.
 
         """
-        chosen = self._wb.models.choose(model, version)
-        work = self._answer(version, variables, chosen, options or {}, on_text)
-        future = self._wb.bridge.submit(work)
+        question = self._question(version, variables, model, options or {})
+        future = self._wb.bridge.submit(self._answer(question, on_text))
         try:
             return self._wb.bridge.wait(future, on_tick=on_tick)
         except KeyboardInterrupt:
@@ -62,13 +77,16 @@ class Asking:
             ) from None
 
     async def aask(
-        self, version: PromptVersion, variables: Mapping[str, Any], *, model: str | None = None
+        self,
+        version: PromptVersion,
+        variables: Mapping[str, Any],
+        *,
+        model: str | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> PromptResult:
         """Answer one call, awaited on the caller's loop."""
-        chosen = await asyncio.to_thread(self._wb.models.choose, model, version)
-        return await asyncio.wrap_future(
-            self._wb.bridge.submit(self._answer(version, variables, chosen, {}, None))
-        )
+        question = await asyncio.to_thread(self._question, version, variables, model, options or {})
+        return await asyncio.wrap_future(self._wb.bridge.submit(self._answer(question, None)))
 
     def close(self) -> None:
         """Write what is waiting."""
@@ -76,22 +94,33 @@ class Asking:
             self._writer.close()
             self._writer = None
 
-    async def _answer(
+    def _question(
         self,
         version: PromptVersion,
         variables: Mapping[str, Any],
-        model: ChosenModel,
+        model: str | None,
         options: Mapping[str, Any],
-        on_text: OnText | None,
-    ) -> PromptResult:
+    ) -> _Question:
+        """Check everything that can be checked before a call."""
+        merged = {**version.settings, **options}
+        return _Question(
+            version=version,
+            values=fill(version.variables, variables),
+            model=self._wb.models.choose(model, version),
+            options=merged,
+            schema=self._wb.schemas.of(merged),
+        )
+
+    async def _answer(self, question: _Question, on_text: OnText | None) -> PromptResult:
+        version, values, model = question.version, question.values, question.model
         body = body_of(version)
         request = build_request(
-            body, variables, model, {**version.settings, **options}, stream=on_text is not None
+            body, values, model, question.options, schema=question.schema, stream=on_text is not None
         )
         now = dt.datetime.now(dt.UTC)
-        claim = claim_of(request, body, variables, prompt_id=version.id, model=model, run_at=now)
+        claim = claim_of(request, body, values, prompt_id=version.id, model=model, run_at=now)
         await self._commit(self._ledger().claim([claim]))
-        result, error = await self._call(claim, request, model, on_text)
+        result, parsed, error = await self._call(claim, request, question, on_text)
         try:
             await self._commit(self._ledger().finish(result))
         except DatabaseError as lost:
@@ -100,12 +129,14 @@ class Asking:
             raise
         if error is not None:
             raise error
-        shown = str(options.get("format") or version.settings.get("format") or "text")
-        return _prompt_result(version, result, model, shown)
+        shown = str(question.options.get("format") or ("json" if question.schema else "text"))
+        return _prompt_result(version, result, model, shown=shown, parsed=parsed)
 
     async def _call(
-        self, claim: Claim, request: ChatRequest, model: ChosenModel, on_text: OnText | None
-    ) -> tuple[Result, ProviderError | None]:
+        self, claim: Claim, request: ChatRequest, question: _Question, on_text: OnText | None
+    ) -> tuple[Result, Any, ProviderError | None]:
+        """Return the row of the call, what its schema made of the answer, and what went wrong."""
+        model, schema = question.model, question.schema
         pieces: list[str] = []
 
         def heard(piece: str) -> None:
@@ -117,8 +148,9 @@ class Asking:
             response: ChatResponse = await model.provider.chat(
                 request, on_text=heard if request.stream else None
             )
+            parsed = None if schema is None else schema.read(response)
         except ProviderError as error:
-            return failed(claim, error, model), error
+            return failed(claim, error, model), None, error
         except asyncio.CancelledError:
             interrupted = Result(
                 id=claim.id,
@@ -131,7 +163,7 @@ class Asking:
             )
             self._ledger().finish(interrupted)
             raise
-        return finished(claim, response, model), None
+        return finished(claim, response, model), parsed, None
 
     def _ledger(self) -> LedgerWriter:
         if self._writer is None:
@@ -142,7 +174,9 @@ class Asking:
         await asyncio.wrap_future(future)
 
 
-def _prompt_result(version: PromptVersion, result: Result, model: ChosenModel, shown: str) -> PromptResult:
+def _prompt_result(
+    version: PromptVersion, result: Result, model: ChosenModel, *, shown: str, parsed: Any
+) -> PromptResult:
     return PromptResult(
         text=result.answer or "",
         execution_id=result.id,
@@ -157,4 +191,5 @@ def _prompt_result(version: PromptVersion, result: Result, model: ChosenModel, s
         latency_ms=result.latency_ms or 0,
         ttft_ms=result.ttft_ms,
         format=shown,
+        parsed=parsed,
     )

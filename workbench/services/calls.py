@@ -13,6 +13,7 @@ from workbench.core.pricing import cost_of
 from workbench.db.ledger import Claim, Result
 from workbench.errors import ProviderError
 from workbench.services.models import ChosenModel
+from workbench.services.schemas import AnswerSchema
 
 __all__ = ["build_request", "claim_of", "failed", "finished"]
 
@@ -26,15 +27,23 @@ def build_request(
     model: ChosenModel,
     options: Mapping[str, Any],
     *,
+    schema: AnswerSchema | None = None,
     stream: bool = False,
 ) -> ChatRequest:
     """Render a prompt strictly into what the provider is asked.
+
+    A ``response_format`` among the options goes before the schema's own; None asks for none, for servers that
+    know no schemas.
 
     Raises:
         UndefinedVariableError: a value is missing, None or NaN.
 
     """
     kept = {name: value for name, value in options.items() if name not in _NOT_OPTIONS}
+    if schema is not None:
+        kept = {"response_format": schema.response_format, **kept}
+    if kept.get("response_format", ...) is None:
+        del kept["response_format"]
     return ChatRequest(model=model.local_id, messages=body.render(values), options=kept, stream=stream)
 
 

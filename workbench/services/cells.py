@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis import Comparison
@@ -12,6 +13,7 @@ from workbench.core.keys import find_key
 from workbench.core.refs import Ref
 from workbench.core.versions import PromptResult, PromptVersion, format_cost
 from workbench.errors import ConfirmationNeededError, InputError, OptionError
+from workbench.services.files import load_prompt
 from workbench.services.planning import Plan
 from workbench.services.runs import Run
 
@@ -30,6 +32,7 @@ class Cell:
     Attributes:
         ref: the prompt's title, or a reference where there is no text.
         text: the template; None to call a saved version.
+        source: the file that holds the template, in the place of ``text``.
         look_up: finds a variable's value in the notebook; raises KeyError.
         parameters: values given on the line; they win.
         builds_on: references of prompts that the text builds on.
@@ -39,6 +42,7 @@ class Cell:
 
     ref: Ref | None = None
     text: str | None = None
+    source: Path | None = None
     system: str | None = None
     save_as: str | None = None
     label: str | None = None
@@ -95,7 +99,7 @@ def perform(workbench: Workbench, cell: Cell) -> CellResult:
 
 
 def _version(workbench: Workbench, cell: Cell) -> PromptVersion:
-    if cell.text is None:
+    if cell.text is None and cell.source is None:
         if cell.builds_on:
             raise OptionError(
                 "-w/--with needs a text to build with it", cure="write %%prompt and the text below the line"
@@ -106,27 +110,38 @@ def _version(workbench: Workbench, cell: Cell) -> PromptVersion:
                 cure="write %prompt TITLE, or %%prompt and the text below it",
             )
         version = workbench.prompts.get(str(cell.ref))
-    else:
-        version = _save(workbench, cell, cell.text)
-    if cell.label:
-        version = replace(workbench.prompts.label(version.ref, cell.label), change=version.change)
-    return version
+        return workbench.prompts.label(version.ref, cell.label) if cell.label else version
+    return _save(workbench, cell)
 
 
-def _save(workbench: Workbench, cell: Cell, text: str) -> PromptVersion:
+def _save(workbench: Workbench, cell: Cell) -> PromptVersion:
     if cell.ref is not None and str(cell.ref) != cell.ref.title:
         raise OptionError(
             f"a cell with a text saves a new version of {cell.ref.title!r}, so it cannot be {cell.ref}",
             cure=f"write %%prompt {cell.ref.title} to save it, or %prompt {cell.ref} to call what is saved",
         )
+    title = cell.save_as or (cell.ref.title if cell.ref else None)
+    given: dict[str, Any] = {
+        "tags": cell.tags,
+        "note": cell.note,
+        "label": cell.label,
+        "builds_on": cell.builds_on,
+    }
+    if cell.source is not None:
+        return load_prompt(
+            workbench, cell.source, title=title, system=cell.system, look_up=cell.look_up, **given
+        )
+    text = cell.text or ""
     if find_key(text):
         raise InputError(
             "the cell holds what looks like a provider's key; nothing was saved or sent",
             cure="remove it and revoke it: it now stands in this notebook and in IPython's history; keys go into OPENROUTER_API_KEY",
         )
     body: PromptBody = parse_body(text, system=cell.system)
-    title = cell.save_as or (cell.ref.title if cell.ref else None) or body.front_matter.get("title")
-    return workbench.prompts.save_body(title, body, tags=cell.tags, note=cell.note, builds_on=cell.builds_on)
+    schema = body.front_matter.get("schema")
+    if isinstance(schema, str):
+        given["settings"] = {"schema": workbench.schemas.read(schema, look_up=cell.look_up)}
+    return workbench.prompts.save_body(title or body.front_matter.get("title"), body, **given)
 
 
 def _values(cell: Cell, version: PromptVersion) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from workbench.core.composition import MAX_INCLUDES, chain_to
@@ -18,7 +19,12 @@ __all__ = ["pin", "with_includes"]
 
 
 def pin(
-    workbench: Workbench, title: str | None, inside: Sequence[str], bases: Sequence[str]
+    workbench: Workbench,
+    title: str | None,
+    inside: Sequence[str],
+    bases: Sequence[str],
+    *,
+    exact: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Include, ...]:
     """Decide which versions are meant, and refuse those that lead back to the prompt itself.
 
@@ -27,6 +33,7 @@ def pin(
         title: the prompt that is about to be saved; None for an untitled one.
         inside: references in the text.
         bases: references that it builds on.
+        exact: reference → the version that it meant when the prompt was exported, where that is known.
 
     Raises:
         UnknownReferenceError: there is no such prompt, version or label.
@@ -46,7 +53,7 @@ def pin(
             root = queries.family(session, workbench.project_id, check_title(title))
     includes = []
     for kind, ref in wanted:
-        version = workbench.prompts.get(ref)
+        version = workbench.prompts.get(exact.get(ref, ref))
         chain = chain_to(root, version)
         if chain:
             raise CompositionError(

@@ -16,7 +16,7 @@ from workbench.core.refs import LATEST, SCRATCH, parse_ref
 from workbench.db.queries import exchange as queries
 from workbench.errors import DataError
 from workbench.services.exchange_files import write_families, write_text
-from workbench.services.prompts import _variables
+from workbench.services.saving import variables_of
 
 if TYPE_CHECKING:
     from workbench.db.queries.exchange import StoredVersion
@@ -119,6 +119,8 @@ def _line(version: StoredVersion) -> dict[str, Any]:
         "note": version.note,
         "labels": list(version.labels),
         "parent": version.parent,
+        **({"includes": dict(version.includes)} if version.includes else {}),
+        **({"builds_on": dict(version.builds_on)} if version.builds_on else {}),
         "content_hash": version.content_hash,
         "created_at": version.created_at.isoformat(),
     }
@@ -127,8 +129,8 @@ def _line(version: StoredVersion) -> dict[str, Any]:
 def _record(version: StoredVersion, *, derive: bool = False) -> PromptRecord:
     """Return a version as a record; with ``derive`` its variables stand there only where the text says others."""
     variables: Sequence[Mapping[str, Any]] | None = version.variables
-    if derive:
-        said = _variables(parse_body(version.content, system=version.system_prompt))
+    if derive and not (version.includes or version.builds_on):
+        said = variables_of(parse_body(version.content, system=version.system_prompt))
         variables = None if list(version.variables) == said else version.variables
     return PromptRecord(
         place=f"{version.title}@{version.version}",
@@ -142,6 +144,8 @@ def _record(version: StoredVersion, *, derive: bool = False) -> PromptRecord:
         note=version.note,
         labels=version.labels,
         parent=version.parent,
+        includes=version.includes,
+        builds_on=version.builds_on,
     )
 
 

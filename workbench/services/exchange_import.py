@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from workbench.core.body import parse_body
+from workbench.core.composition import include_refs
 from workbench.core.exchange.records import Found, PromptRecord, in_order
 from workbench.core.keys import find_key
 from workbench.core.refs import check_label, check_title
@@ -24,7 +25,8 @@ from workbench.errors import (
     NameTakenError,
     ServerUnavailableError,
 )
-from workbench.services.prompts import _variables, settings_of
+from workbench.services.composing import pin
+from workbench.services.saving import bases_of, settings_of, variables_of
 
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
@@ -65,6 +67,7 @@ class Intake:
         self._done = 0
         self._owners: dict[str, str] = {}
         self._refs: dict[int, str] = {}
+        self._placed: dict[str, str] = {}  # reference in the source → reference here
         self.new = self.same = self.moved = 0
 
     @property
@@ -99,7 +102,7 @@ class Intake:
             if all(record.version is not None for record in family):
                 family.sort(key=lambda record: record.version or 0)
             if group and (
-                sum(map(len, group)) + len(family) > _GROUP or any(each.includes for each in family)
+                sum(map(len, group)) + len(family) > _GROUP or any(each.composed for each in family)
             ):
                 yield group
                 group = []
@@ -130,7 +133,10 @@ class Intake:
             )
         front = body.front_matter
         tags = [front["tags"]] if isinstance(front.get("tags"), str) else front.get("tags", ())
-        derived = _variables(body)  # also parses every template
+        exact = {ref: self._placed.get(at, at) for ref, at in {**record.includes, **record.builds_on}.items()}
+        bases = tuple(dict.fromkeys([*bases_of(body), *record.builds_on]))
+        includes = pin(self._wb, title, include_refs(body), bases, exact=exact)
+        derived = variables_of(body, includes)  # also parses every template
         draft = Draft(
             title=title,
             content=body.content,
@@ -141,6 +147,7 @@ class Intake:
             settings=plain({**settings_of(body), **record.settings}, what="the settings"),
             tags=tuple(storable(tag, what="a tag") for tag in dict.fromkeys([*record.tags, *tags])),
             note=storable(record.note or str(front.get("note", "")), what="the note"),
+            includes=includes,
         )
         return queries.Incoming(
             draft=draft,
@@ -218,6 +225,7 @@ class Intake:
         self.moved += outcome.moved
         ref = f"{title}@{outcome.version}"
         self._refs[id(record)] = ref
+        self._placed[f"{record.title}@{record.version or outcome.version}"] = ref
         if incoming.number is not None and incoming.number != outcome.version:
             why = "has the same content" if outcome.change == "same" else "is the next free number"
             self._found.note(record.place, f"version {incoming.number} is {ref} here, which {why}", title)

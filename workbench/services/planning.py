@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.body import PromptBody
 from workbench.core.cases import Case
 from workbench.core.composition import body_of
+from workbench.core.declarations import fill, fills
 from workbench.core.display import Card, Rich
 from workbench.core.versions import PromptVersion, format_cost
 from workbench.db.queries import models as model_queries
 from workbench.errors import DataError, UndefinedVariableError, did_you_mean
 from workbench.services.calls import build_request
 from workbench.services.models import ChosenModel
+from workbench.services.schemas import AnswerSchema
 
 if TYPE_CHECKING:
     from workbench.services.datasets import Dataset
@@ -43,6 +45,7 @@ class Arm:
     model: ChosenModel
     options: Mapping[str, Any]
     variant: str = ""
+    schema: AnswerSchema | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +88,8 @@ class RunPlan:
             values = {**case.inputs, **self.variables}
             for sample in range(self.samples):
                 for arm in self.arms:
-                    yield Call(arm=arm, case_id=case_id, case=case, values=values, sample=sample)
+                    filled = fill(arm.version.variables, values)
+                    yield Call(arm=arm, case_id=case_id, case=case, values=filled, sample=sample)
 
     def record(self) -> dict[str, Any]:
         """Return the plan as it is stored with the run."""
@@ -117,19 +121,23 @@ class RunPlan:
         Raises:
             UndefinedVariableError: a template needs a column that is not there.
             DataError: a needed column has an empty cell.
+            VariableTypeError: a cell is not what its variable was declared as.
 
         """
         columns = {*self.dataset.columns, *self.variables}
         for arm in self.arms:
-            for name in arm.body.variables:
-                if name in arm.body.required and name not in columns:
+            records = arm.version.variables
+            needs = dict.fromkeys([str(r["name"]) for r in records if r.get("required")])
+            needs |= dict.fromkeys(name for name in arm.body.required if name not in fills(records))
+            for name in needs:
+                if name not in columns:
                     raise UndefinedVariableError(
                         f"prompt {arm.version.ref} needs {name!r}, which is neither a column of the data nor given with -p; {did_you_mean(name, columns)}".rstrip(
                             "; "
                         ),
                         cure=f"columns: {', '.join(sorted(columns))}",
                     )
-            needed = [name for name in arm.body.required if name not in self.variables]
+            needed = [name for name in needs if name not in self.variables]
             for position, (_, case) in enumerate(self.cases):
                 empty = next((name for name in needed if case.inputs.get(name) is None), None)
                 if empty is not None:
@@ -137,6 +145,8 @@ class RunPlan:
                         f"row {position} has no value in column {empty!r}, which prompt {arm.version.ref} needs",
                         cure=f"drop such rows, or write {{{{ {empty} | default('…') }}}} in the prompt",
                     )
+                place = f"prompt {arm.version.ref}, row {position} (the first is 0; case {case.key:.12}): "
+                fill(records, {**case.inputs, **self.variables}, where=place)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,14 +201,22 @@ def make_arm(
     options: Mapping[str, Any],
     variant: str = "",
 ) -> Arm:
-    """Resolve one arm; the version's own settings come first, the call's options on top."""
+    """Resolve one arm; the version's own settings come first, the call's options on top.
+
+    Raises:
+        SchemaError: the schema of the answers is none.
+
+    """
     chosen = workbench.models.choose(model, version)
+    merged = {**version.settings, **options}
+    schema = workbench.schemas.of(merged)
     return Arm(
         version=version,
         body=body_of(version),
         model=chosen,
-        options={**version.settings, **options},
+        options=merged if schema is None else {**merged, "schema": schema.json},
         variant=variant,
+        schema=schema,
     )
 
 
@@ -235,7 +253,8 @@ def estimate(workbench: Workbench, plan: RunPlan) -> Plan:
 def _tokens_per_call(arm: Arm, plan: RunPlan) -> tuple[int, int]:
     lengths = []
     for _, case in plan.cases[:_PILOT]:
-        request = build_request(arm.body, {**case.inputs, **plan.variables}, arm.model, arm.options)
+        values = fill(arm.version.variables, {**case.inputs, **plan.variables})
+        request = build_request(arm.body, values, arm.model, arm.options, schema=arm.schema)
         lengths.append(sum(len(message.content) + 16 for message in request.messages))
     answer = int(arm.options.get("max_tokens") or _ANSWER_TOKENS)
     return round(sum(lengths) / max(1, len(lengths)) / _CHARS_PER_TOKEN), answer

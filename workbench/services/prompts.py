@@ -5,33 +5,30 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.body import PromptBody, parse_body
-from workbench.core.composition import compose, include_refs
 from workbench.core.diff import Diff, diff_versions, line_delta
 from workbench.core.lineage import PromptTree, plant
-from workbench.core.refs import LATEST, SCRATCH, check_label, check_title, parse_ref
+from workbench.core.refs import LATEST, check_label, check_title, parse_ref
 from workbench.core.versions import PromptVersion
 from workbench.db.queries import families
 from workbench.db.queries import prompts as queries
 from workbench.errors import (
-    ConflictError,
     NameTakenError,
     UnknownReferenceError,
     did_you_mean,
 )
-from workbench.services.composing import pin, with_includes
+from workbench.services.composing import with_includes
+from workbench.services.saving import draft_of, store
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.services.workbench import Workbench
 
-__all__ = ["Prompts", "settings_of"]
-
-#: Concurrent saves of one family collide on its version number; the loser takes the next one.
-_TRIES = 8
+__all__ = ["Prompts"]
 
 
 class Prompts:
@@ -50,6 +47,7 @@ class Prompts:
         note: str = "",
         settings: Mapping[str, Any] | None = None,
         builds_on: Sequence[str] = (),
+        variables: Any = None,
     ) -> PromptVersion:
         """Store a text as the next version of a prompt; the same content again is the same version.
 
@@ -59,14 +57,16 @@ class Prompts:
             system_prompt: the system text; a ``system:`` part of the content may give it instead.
             tags: words to find it by; not part of the content.
             note: why this version exists; not part of the content.
-            settings: model and options that belong to the content.
+            settings: model and options that belong to the content; ``schema`` among them is what an answer must be.
             builds_on: references of prompts whose system text and turns come first; the versions that they name now
                 are part of the content, as are those of ``{% include "title@label" %}`` in the text.
+            variables: what the variables must be: ``{"text": "string", "n": {"type": "integer", "default": 3}}``.
 
         Raises:
-            TemplateError: the template does not parse.
+            TemplateError: the template does not parse, or does not read a variable that is declared.
             CompositionError: the prompt would include itself, or includes what cannot stand inside a text.
             UnknownReferenceError: an included prompt does not exist.
+            SchemaError: the schema is none.
             NameTakenError: the title is not allowed, or its prompt is archived.
 
         Example:
@@ -76,35 +76,41 @@ class Prompts:
 
         """
         body = parse_body(content, system=system_prompt)
-        return self.save_body(title, body, tags=tags, note=note, settings=settings, builds_on=builds_on)
-
-    def save_body(
-        self,
-        title: str | None,
-        body: PromptBody,
-        *,
-        tags: Sequence[str] = (),
-        note: str = "",
-        settings: Mapping[str, Any] | None = None,
-        builds_on: Sequence[str] = (),
-    ) -> PromptVersion:
-        """Store a parsed body; without a title it goes to ``scratch/<hash>``."""
-        front = settings_of(body)
-        bases = dict.fromkeys([*_texts(body.front_matter.get("with", ())), *builds_on])
-        includes = pin(self._wb, title, include_refs(body), tuple(bases))
-        draft = queries.Draft(
-            title=check_title(title) if title else "",
-            content=body.content,
-            system_prompt=body.system,
-            variables=_variables(compose(body, includes)),
-            settings={**front, **(settings or {})},
-            tags=tuple(dict.fromkeys([*tags, *_texts(body.front_matter.get("tags", ()))])),
-            note=note or str(body.front_matter.get("note", "")),
-            includes=includes,
+        return self.save_body(
+            title, body, tags=tags, note=note, settings=settings, builds_on=builds_on, variables=variables
         )
-        if not title:
-            draft = replace(draft, title=f"{SCRATCH}{draft.hash[:12]}")
-        return self._told(self._bound(self._save(draft)))
+
+    def load(self, path: str | Path, title: str | None = None) -> PromptVersion:
+        """Save the prompt of a file: text with front matter, or a chat as YAML or JSON.
+
+        Args:
+            path: the file; ``.yaml``, ``.yml`` and ``.json`` hold a chat, everything else text.
+            title: the prompt's title; by default the front matter's, else the file's name without its ending.
+
+        Raises:
+            FileError: the file is missing, too large, or no text.
+            TemplateError: its template or front matter is wrong.
+
+        Example:
+            >>> wb.prompts.load("prompts/tone.md").note  # doctest: +SKIP
+            'prompts/tone.md at 3f9a2c4e1b7d'
+
+        """
+        from workbench.services.files import load_prompt
+
+        return load_prompt(self._wb, path, title=title)
+
+    def save_body(self, title: str | None, body: PromptBody, **given: Any) -> PromptVersion:
+        """Store a parsed body; without a title it goes to ``scratch/<hash>``. What is given wins over front matter.
+
+        ``given`` is what ``save`` takes beside the text, and ``label``, a name for the version.
+        """
+        label = given.pop("label", None) or body.front_matter.get("label")
+        label = check_label(label) if label else None
+        saved = self._told(self._bound(store(self._wb, draft_of(self._wb, title, body, **given))))
+        if label is None:
+            return saved
+        return replace(self.label(saved.ref, label), change=saved.change, delta=saved.delta)
 
     def get(self, ref: str) -> PromptVersion:
         """Return a version: ``title``, ``title@3`` or ``title@label``.
@@ -332,16 +338,6 @@ class Prompts:
         with self._wb.database.session() as session:
             queries.archive(session, version.root_id, archived=archived)
 
-    def _save(self, draft: queries.Draft) -> PromptVersion:
-        for attempt in range(_TRIES):
-            try:
-                with self._wb.database.session() as session:
-                    return queries.save(session, self._wb.scope, draft)
-            except ConflictError:
-                if attempt == _TRIES - 1:
-                    raise
-        raise AssertionError  # unreachable: the last try raises
-
     def _bound(self, version: PromptVersion) -> PromptVersion:
         return replace(with_includes(self._wb, version), caller=self._wb)
 
@@ -352,21 +348,6 @@ class Prompts:
         with self._wb.database.session() as session:
             parent = queries.get_by_id(session, version.parent_id)
         return replace(version, delta=line_delta(parent, version))
-
-
-def settings_of(body: PromptBody) -> dict[str, Any]:
-    """Return what front matter says about model and options: it is part of the content."""
-    front = dict(body.front_matter)
-    options = dict(front.get("options") or {})
-    options |= {
-        name: front[name] for name in ("temperature", "top_p", "max_tokens", "seed", "stop") if name in front
-    }
-    return options | ({"model": front["model"]} if "model" in front else {})
-
-
-def _variables(body: PromptBody) -> list[dict[str, Any]]:
-    required = set(body.required)
-    return [{"name": name, "type": "any", "required": name in required} for name in body.variables]
 
 
 def _texts(value: str | Sequence[str]) -> Sequence[str]:

@@ -147,6 +147,8 @@ class Engine:
         known = await self._known(items)
         for call, claim, request in items:
             prior = known.get((claim.request_digest, call.sample))
+            if prior is not None and not _matches(call, prior):
+                prior = None
             if claim.id in mine and prior is None:
                 await self._queue.put((call, claim, request))
                 continue
@@ -156,7 +158,7 @@ class Engine:
 
     def _prepare(self, call: Call) -> _Item:
         arm = call.arm
-        request = build_request(arm.body, call.values, arm.model, arm.options)
+        request = build_request(arm.body, call.values, arm.model, arm.options, schema=arm.schema)
         claim = claim_of(
             request,
             arm.body,
@@ -200,9 +202,13 @@ class Engine:
         model = call.arm.model
         try:
             response = await model.provider.chat(request)
+            if call.arm.schema is not None:
+                call.arm.schema.read(response)
         except ProviderError as error:
             self._called += 1
             self._judge(error)
+            if error.response is not None:
+                self._spent += cost_of(error.response.usage, model.price).amount or 0
             return failed(claim, error, model)
         except WorkbenchError as error:  # the request or the setting is wrong: no other call would do better
             self._called += 1
@@ -304,6 +310,17 @@ def _chunks(calls: Iterable[Call], size: int) -> Iterator[list[Call]]:
     iterator = iter(calls)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
+
+
+def _matches(call: Call, prior: Prior) -> bool:
+    """Whether an earlier answer is what this call's schema says; it may have been asked for without one."""
+    if call.arm.schema is None:
+        return True
+    try:
+        call.arm.schema.parse(prior.answer)
+    except ValueError:
+        return False
+    return True
 
 
 def _from_cache(claim: Claim, prior: Prior) -> Result:

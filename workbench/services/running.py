@@ -9,6 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from workbench.core.values import plain
 from workbench.core.versions import PromptVersion
 from workbench.db.ledger import give_up
 from workbench.db.ledger_writer import LedgerWriter
@@ -25,6 +26,7 @@ from workbench.services.planning import Arm, Plan, RunPlan, estimate, make_arm
 from workbench.services.progress import Progress
 from workbench.services.run_engine import Engine
 from workbench.services.runs import Run
+from workbench.services.schemas import with_schema
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -58,6 +60,7 @@ class Running:
         budget: float | Decimal | None = None,
         cache: str = "deterministic",
         options: Mapping[str, Any] | None = None,
+        schema: Any = None,
     ) -> RunPlan:
         """Resolve what a run is asked for, and check it before anything is paid.
 
@@ -66,9 +69,10 @@ class Running:
             UndefinedVariableError: a template needs a column that is not there.
 
         """
+        asked = with_schema(options, schema)
         versions = [self._wb.prompts.resolve(prompt) for prompt in _many(prompts)]
         arms = [
-            make_arm(self._wb, version, model=name, options=options or {})
+            make_arm(self._wb, version, model=name, options=asked)
             for version in versions
             for name in _many(model)
         ]
@@ -98,7 +102,9 @@ class Running:
             raise InputError(f"samples is {samples}", cure="give 1 or more")
         if cache not in CACHE_MODES:
             raise InputError(f"cache is {cache!r}", cure=f"use one of {', '.join(CACHE_MODES)}")
-        given = dict(variables or {})
+        given = {
+            name: plain(value, what=f"the variable {name!r}") for name, value in (variables or {}).items()
+        }
         dataset = self._wb.datasets.of([given] if data is None else data)
         plan = RunPlan(
             arms=tuple(arms),

@@ -17,6 +17,7 @@ from workbench.db.engine import Database
 from workbench.db.queries import accounts
 from workbench.db.scope import Scope
 from workbench.errors import UnknownReferenceError, did_you_mean
+from workbench.services.accessor import forget, remember
 from workbench.services.asking import Asking
 from workbench.services.bridge import Bridge
 from workbench.services.datasets import Datasets
@@ -27,6 +28,7 @@ from workbench.services.progress import Reporter, TextReporter
 from workbench.services.prompts import Prompts
 from workbench.services.running import Running
 from workbench.services.runs import Run
+from workbench.services.schemas import Schemas, with_schema
 from workbench.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class Workbench(Rich):
         self.default_model = settings.model
         self.confirm_over = settings.confirm_over
         self.reporter: Callable[[], Reporter] = TextReporter
+        self.schemas = Schemas()
         self.prompts: Prompts = Prompts(self)
         self.datasets = Datasets(self)
         self.models = Models(self)
@@ -150,10 +153,11 @@ class Workbench(Rich):
         variables: Mapping[str, Any],
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
+        schema: Any = None,
         on_text: Callable[[str], None] | None = None,
         on_tick: Callable[[], None] | None = None,
     ) -> PromptResult:
-        """Answer one call; with ``on_text`` the answer streams.
+        """Answer one call; with ``on_text`` the answer streams, with ``schema`` it is checked.
 
         Example:
             >>> wb.ask("tone", variables={"text": "Lovely."}).text  # doctest: +SKIP
@@ -161,17 +165,24 @@ class Workbench(Rich):
 
         """
         version = self.prompts.resolve(prompt)
+        asked = with_schema(options, schema)
         result = self._asking.ask(
-            version, variables, model=model, options=options, on_text=on_text, on_tick=on_tick
+            version, variables, model=model, options=asked, on_text=on_text, on_tick=on_tick
         )
         self.last = result
         return result
 
     async def aask(
-        self, prompt: str | PromptVersion, *, variables: Mapping[str, Any], model: str | None = None
+        self,
+        prompt: str | PromptVersion,
+        *,
+        variables: Mapping[str, Any],
+        model: str | None = None,
+        schema: Any = None,
     ) -> PromptResult:
         """Answer one call, awaited."""
-        return await self._asking.aask(self.prompts.resolve(prompt), variables, model=model)
+        options = with_schema(None, schema)
+        return await self._asking.aask(self.prompts.resolve(prompt), variables, model=model, options=options)
 
     def run(
         self,
@@ -187,6 +198,7 @@ class Workbench(Rich):
         cache: str = "deterministic",
         resume: bool = True,
         options: Mapping[str, Any] | None = None,
+        schema: Any = None,
         retry_errors: bool = False,
         progress: bool = True,
     ) -> Run:
@@ -204,6 +216,7 @@ class Workbench(Rich):
             cache: ``deterministic`` reuses answers of temperature 0 or a seed; ``all``; ``off``.
             resume: go on with an unfinished run of the same plan.
             options: sampling options for every call.
+            schema: what every answer must be: a pydantic model, a dataclass, a JSON schema …; other answers have failed.
             retry_errors: on resuming, call again what failed.
             progress: show it.
 
@@ -222,6 +235,7 @@ class Workbench(Rich):
             budget=budget,
             cache=cache,
             options=options,
+            schema=schema,
         )
         return self.running.run(
             plan, scorers=scorers, resume=resume, retry_errors=retry_errors, progress=progress
@@ -242,6 +256,7 @@ class Workbench(Rich):
 
     def close(self) -> None:
         """Write what is waiting, end local servers and connections."""
+        forget(self)
         self._asking.close()
         self.models.close()
         self.bridge.close()
@@ -297,4 +312,5 @@ def connect(
         cleanup.callback(database.close)
         workbench = Workbench(found, database, project, url=url)
         cleanup.pop_all()
+    remember(workbench)
     return workbench

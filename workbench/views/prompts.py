@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.core.declarations import signature
 from workbench.core.display import render
 from workbench.core.versions import Include, PromptResult, PromptVersion
 from workbench.views.html import Html, join, output, status_line, tag, text_block
@@ -57,10 +58,10 @@ def _(version: PromptVersion) -> dict[str, Any]:
 
 def _about(version: PromptVersion) -> str:
     """Return one line: what it is called, what it needs, what belongs to it."""
-    settings = ", ".join(f"{name} {value}" for name, value in version.settings.items())
+    settings = ", ".join(f"{name} {_named(name, value)}" for name, value in version.settings.items())
     parts = [
         f"{version.ref}{f' ({version.news or version.change})' if version.change else ''}",
-        f"variables: {', '.join(version.names)}" if version.names else "no variables",
+        f"variables: {', '.join(map(signature, version.variables))}" if version.names else "no variables",
         settings,
         ", ".join(_included(each) for each in version.includes),
         f"labels: {', '.join(version.labels)}" if version.labels else "",
@@ -72,6 +73,11 @@ def _about(version: PromptVersion) -> str:
 def _included(include: Include) -> str:
     pinned = include.version.ref if include.version is not None else "?"
     return f"{'builds on' if include.kind == 'with' else 'includes'} {pinned}"
+
+
+def _named(name: str, value: Any) -> Any:
+    """A schema is long: its title says which it is."""
+    return value.get("title", "of its own") if name == "schema" and isinstance(value, dict) else value
 
 
 _BOX = (

@@ -129,7 +129,7 @@ def test_a_lookup_that_finds_nothing_is_an_error(text, values, message):
         ("{{ a | truncate('x') }}", {"a": "b"}, "must be a whole number"),
         ("{{ a }}", {"a": object()}, "variable 'a' holds a object"),
         ("{{ a }}", {"a": {1, 2}}, "variable 'a' holds a set"),
-        ("{{ df }}", {"df": pd.DataFrame({"x": [1]})}, "variable 'df' holds a DataFrame"),
+        ("{{ df }}", {"df": pd.DataFrame({"x": range(1_001)})}, "variable 'df' holds 1,001 rows"),
         ("{{ a }}", {"a": "x\0"}, "NUL"),
         ("{{ a }}", {"a": "\ud800"}, "surrogate"),
         ("x\0", {}, "NUL"),

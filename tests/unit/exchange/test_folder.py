@@ -14,7 +14,7 @@ from workbench.core.exchange.folder import INDEX, folder_of, is_index, read_fami
 from workbench.core.exchange.records import Found, PromptRecord
 from workbench.core.refs import check_title
 from workbench.errors import InputError
-from workbench.services.prompts import settings_of
+from workbench.services.saving import settings_of
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=60) | st.text(
     st.sampled_from("-: \n\\#'\"{}%\u2028\x85useryt&*!|>"), max_size=40

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.servers import run
 from workbench.core.chat import ChatRequest, Message
 from workbench.core.pricing import cost_of
-from workbench.errors import ProviderError, RequestRejectedError, UnknownModelError
+from workbench.errors import ProviderError, RequestRejectedError, SchemaError, UnknownModelError
 from workbench.providers.fake import FakeProvider, count_tokens
 
 
@@ -33,6 +34,7 @@ def ask(text, model="echo", *, provider=None, **more):
         ("sentiment", "I love it, great value", "positive"),
         ("sentiment", "It broke, a waste of money", "negative"),
         ("sentiment", "This is not good", "negative"),
+        ("json", "Grüße", '{"text": "Grüße"}'),
     ],
 )
 def test_named_scripts_answer_by_their_rule(model, text, answer):
@@ -95,3 +97,36 @@ def test_flaky_fails_for_some_requests_and_always_for_the_same():
 def test_an_unknown_script_is_told_with_the_nearest_name():
     with pytest.raises(UnknownModelError, match="did you mean 'upper'"):
         ask("x", "uper")
+
+
+def shaped(text, schema):
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    return json.loads(run(FakeProvider().chat(request(text, "json", response_format=form))).text)
+
+
+def test_json_answers_in_the_shape_of_the_schema_and_the_same_each_time():
+    schema = {
+        "type": "object",
+        "properties": {
+            "tone": {"enum": ["neutral", "positive", "negative"]},
+            "score": {"type": "number", "minimum": 0, "maximum": 1},
+            "words": {
+                "type": "array",
+                "items": {"type": "string", "maxLength": 5},
+                "minItems": 2,
+                "maxItems": 2,
+            },
+            "code": {"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["DE"]},
+        },
+    }
+    answer = shaped("It broke, a waste of money", schema)
+    assert (answer["tone"], answer["words"], answer["code"]) == ("negative", ["It br", "It br"], "DE")
+    assert 0 <= answer["score"] <= 1
+    assert shaped("It broke, a waste of money", schema) == answer
+    assert shaped("It broke, sadly", schema)["score"] != answer["score"]
+
+
+def test_json_of_an_impossible_schema_is_refused():
+    for schema in ({"$ref": "#/nowhere"}, {"$ref": "#"}, {"type": "integer", "minimum": "x"}):
+        with pytest.raises((RequestRejectedError, SchemaError)):
+            shaped("x", schema)

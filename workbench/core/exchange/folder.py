@@ -101,6 +101,8 @@ def write_family(records: Sequence[PromptRecord]) -> dict[str, str]:
             about["parent"] = record.parent
         if record.includes:
             about["includes"] = dict(record.includes)
+        if record.builds_on:
+            about["builds_on"] = dict(record.builds_on)
         versions[str(number)] = about
         labels |= dict.fromkeys(record.labels, number)
         files[f"{number}.md"] = text
@@ -175,6 +177,7 @@ def _read_versions(
                     labels=tuple(label for label, at in named.items() if at == number),
                     parent=optional_text(own.get("parent", before), "parent"),
                     includes=mapping(own.get("includes"), "includes"),
+                    builds_on=mapping(own.get("builds_on"), "builds_on"),
                 )
             )
         before = f"{title}@{number}"

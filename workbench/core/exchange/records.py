@@ -51,6 +51,7 @@ class PromptRecord:
         labels: names for this version, ``latest`` too where the source says.
         parent: the reference of the version that it came from; empty for the one before it.
         includes: reference in the text → the exact version that it meant, ``title@3``.
+        builds_on: reference of a prompt that comes first → the exact version that it meant, in order.
         origin: what else the source said; kept, never used.
 
     """
@@ -67,7 +68,18 @@ class PromptRecord:
     labels: tuple[str, ...] = ()
     parent: str = ""
     includes: Mapping[str, str] = field(default_factory=dict)
+    builds_on: Mapping[str, str] = field(default_factory=dict)
     origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def refs(self) -> list[str]:
+        """References that the text itself includes."""
+        return _INCLUDE.findall(f"{self.system_prompt or ''}\n{self.content}")
+
+    @property
+    def composed(self) -> bool:
+        """Whether it is made of other prompts, which have to be stored before it."""
+        return bool(self.includes or self.builds_on or self.refs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -276,7 +288,7 @@ def _needs(records: Sequence[PromptRecord]) -> list[str]:
     refs = [
         ref
         for record in records
-        for ref in (record.parent, *record.includes.values(), *_INCLUDE.findall(record.content))
+        for ref in (record.parent, *record.includes.values(), *record.builds_on.values(), *record.refs)
     ]
     return [ref.partition("@")[0] for ref in refs if ref]
 

@@ -1,7 +1,7 @@
 """Tables of prompts: CSV, and JSON lines, which is also what is exported in full.
 
 The columns are ``title`` and ``content``, and where wanted ``system_prompt version variables settings tags note
-labels parent includes``. What is exported as JSON lines is read back to the same versions.
+labels parent includes builds_on``. What is exported as JSON lines is read back to the same versions.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ _FIELDS: Final = frozenset(
         "labels",
         "parent",
         "includes",
+        "builds_on",
         "origin",
     }
 )
@@ -138,6 +139,7 @@ def _take(fields: Mapping[str, Any], place: str, found: Found) -> None:
             labels=texts_field(fields.get("labels"), "the labels"),
             parent=optional_text(fields.get("parent"), "the parent"),
             includes=mapping(fields.get("includes") or {}, "the includes"),
+            builds_on=mapping(fields.get("builds_on") or {}, "builds_on"),
             origin=mapping(fields.get("origin") or {}, "the origin"),
         )
     )
@@ -164,7 +166,7 @@ def _cell(name: str, value: str) -> Any:
     text = value.strip()
     if not text and name != "content":
         return None
-    if name in {"settings", "variables", "includes", "origin"} or (
+    if name in {"settings", "variables", "includes", "builds_on", "origin"} or (
         name in {"tags", "labels"} and text.startswith("[")
     ):
         if name == "variables" and not text.startswith("["):

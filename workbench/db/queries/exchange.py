@@ -78,6 +78,8 @@ class StoredVersion:
     parent: str
     content_hash: str
     created_at: dt.datetime
+    includes: Mapping[str, str] = field(default_factory=dict)
+    builds_on: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -144,11 +146,12 @@ def read(session: Session, project_id: uuid.UUID, titles: Sequence[str]) -> Iter
         )
         found = session.execute(query).all()
         labels = _labels(session, {row.root_id for row, _, _ in found})
+        pinned = _pinned(session, {each["id"] for row, _, _ in found for each in row.includes})
         families: dict[str, list[StoredVersion]] = {title: [] for title in chunk}
         for row, parent_title, parent_version in found:
             ref = f"{parent_title}@{parent_version}" if parent_version else ""
             names = tuple(sorted(name for name, at in labels.get(row.root_id, {}).items() if at == row.id))
-            families[row.title].append(_stored(row, names, ref))
+            families[row.title].append(_stored(row, names, ref, pinned))
         session.expunge_all()
         yield from (family for family in families.values() if family)
 
@@ -234,6 +237,7 @@ def _row(each: Incoming, scope: Scope, **keys: Any) -> dict[str, Any]:
         "system_prompt": draft.system_prompt,
         "variables": [dict(variable) for variable in draft.variables],
         "settings": dict(draft.settings),
+        "includes": [each.record() for each in draft.includes],
         "content_hash": draft.hash,
         "tags": list(draft.tags),
         "note": draft.note,
@@ -274,7 +278,20 @@ def _move_labels(session: Session, scope: Scope, families: Any) -> dict[uuid.UUI
     return moved
 
 
-def _stored(row: Prompt, labels: tuple[str, ...], parent: str) -> StoredVersion:
+def _pinned(session: Session, ids: set[str]) -> dict[str, str]:
+    """Return row → ``title@3`` of included versions."""
+    if not ids:
+        return {}
+    query = select(Prompt.id, Prompt.title, Prompt.version).where(Prompt.id.in_(map(uuid.UUID, ids)))
+    return {str(row): f"{title}@{version}" for row, title, version in session.execute(query)}
+
+
+def _stored(row: Prompt, labels: tuple[str, ...], parent: str, pinned: Mapping[str, str]) -> StoredVersion:
+    def refs(kind: str) -> dict[str, str]:
+        return {
+            each["ref"]: pinned.get(each["id"], each["ref"]) for each in row.includes if each["kind"] == kind
+        }
+
     return StoredVersion(
         id=row.id,
         title=row.title,
@@ -289,4 +306,6 @@ def _stored(row: Prompt, labels: tuple[str, ...], parent: str) -> StoredVersion:
         parent=parent,
         content_hash=row.content_hash,
         created_at=row.created_at,
+        includes=refs("include"),
+        builds_on=refs("with"),
     )

@@ -1,0 +1,120 @@
+"""From a parsed body to a stored version: what counts as its content, and how concurrent saves take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from workbench.core.body import PromptBody
+from workbench.core.composition import compose, include_refs
+from workbench.core.declarations import declare, read_declarations
+from workbench.core.refs import SCRATCH, check_title
+from workbench.core.versions import Include, PromptVersion
+from workbench.db.queries import prompts as queries
+from workbench.errors import ConflictError
+from workbench.services.composing import pin
+
+if TYPE_CHECKING:
+    from workbench.services.workbench import Workbench
+
+__all__ = ["bases_of", "draft_of", "settings_of", "store", "variables_of"]
+
+#: Concurrent saves of one family collide on its version number; the loser takes the next one.
+_TRIES: Final = 8
+_OPTIONS: Final = ("temperature", "top_p", "max_tokens", "seed", "stop")
+
+
+def draft_of(
+    workbench: Workbench,
+    title: str | None,
+    body: PromptBody,
+    *,
+    tags: Sequence[str] = (),
+    note: str = "",
+    settings: Mapping[str, Any] | None = None,
+    builds_on: Sequence[str] = (),
+    variables: Any = None,
+) -> queries.Draft:
+    """Return what is to be stored: front matter below what is given, includes pinned, variables declared.
+
+    Raises:
+        InputError: it cannot be stored; the message says why. Nothing is.
+
+    """
+    chosen = {**settings_of(body), **(settings or {})}
+    if chosen.get("schema") is not None:
+        chosen["schema"] = workbench.schemas.read(chosen["schema"]).json
+    bases = tuple(dict.fromkeys([*bases_of(body), *builds_on]))
+    includes = pin(workbench, title, include_refs(body), bases)
+    draft = queries.Draft(
+        title=check_title(title) if title else "",
+        content=body.content,
+        system_prompt=body.system,
+        variables=variables_of(body, includes, variables),
+        settings=chosen,
+        tags=tuple(dict.fromkeys([*tags, *_texts(body.front_matter.get("tags", ()))])),
+        note=note or str(body.front_matter.get("note", "")),
+        includes=includes,
+    )
+    return draft if title else replace(draft, title=f"{SCRATCH}{draft.hash[:12]}")
+
+
+def store(workbench: Workbench, draft: queries.Draft) -> PromptVersion:
+    """Store a draft as the next version of its family, unless it has it already.
+
+    Raises:
+        ConflictError: others saved the same title at the same time, again and again.
+
+    """
+    for attempt in range(_TRIES):
+        try:
+            with workbench.database.session() as session:
+                return queries.save(session, workbench.scope, draft)
+        except ConflictError:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError  # unreachable: the last try raises
+
+
+def bases_of(body: PromptBody) -> Sequence[str]:
+    """Return the references that front matter builds on."""
+    return _texts(body.front_matter.get("with", ()))
+
+
+def settings_of(body: PromptBody) -> dict[str, Any]:
+    """Return what front matter says about model, options and answer: it is part of the content."""
+    front = dict(body.front_matter)
+    options = dict(front.get("options") or {})
+    options |= {name: front[name] for name in _OPTIONS if name in front}
+    return options | {name: front[name] for name in ("model", "schema", "format") if name in front}
+
+
+def variables_of(
+    body: PromptBody, includes: Sequence[Include] = (), given: Any = None
+) -> list[dict[str, Any]]:
+    """Return the variables of a whole prompt, as they are stored; what an included prompt declared holds on.
+
+    Raises:
+        TemplateError: a template does not parse, or does not read a variable that is declared.
+
+    """
+    inherited = {
+        str(record["name"]): told
+        for each in includes
+        for record in each.pinned.variables
+        if (told := _told(record))
+    }
+    own = {**read_declarations(body.front_matter.get("variables")), **read_declarations(given)}
+    whole = compose(body, includes)
+    return declare(whole.variables, whole.required, {**inherited, **own})
+
+
+def _told(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was declared of a variable; nothing where it was only found."""
+    told = {key: value for key, value in record.items() if key not in {"name", "required"}}
+    return {} if told == {"type": "any"} else told
+
+
+def _texts(value: str | Sequence[str]) -> Sequence[str]:
+    return [value] if isinstance(value, str) else value
