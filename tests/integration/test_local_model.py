@@ -11,9 +11,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from typing import Literal
 
 import psutil
 import pytest
+from pydantic import BaseModel
 
 from tests.local_model import home_with_weights
 from tests.servers import run
@@ -26,6 +28,7 @@ from workbench.errors import (
 )
 from workbench.providers.local import LocalProvider
 from workbench.providers.registry import Registry
+from workbench.services.workbench import connect
 from workbench.settings import Settings
 
 pytestmark = pytest.mark.model
@@ -269,3 +272,23 @@ def test_an_interrupt_of_the_parents_group_does_not_reach_the_child(parent):
     os.killpg(process.pid, signal.SIGINT)
     assert process.stdout.readline().strip() == "answered"
     assert not is_dead(child)
+
+
+def test_the_model_answers_in_the_shape_of_a_schema(home, ann_url):
+    class Review(BaseModel):
+        tone: Literal["positive", "negative"]
+        stars: int
+
+    with connect(ann_url.reveal(), settings=Settings(home=home, model="local/smollm2")) as wb:
+        review = wb.prompts.save("review", "Tone and stars (1 to 5) of this review: {{ text }}")
+        options = {"temperature": 0, "max_tokens": 64}
+        result = wb.ask(review, variables={"text": "I love it."}, schema=Review, options=options)
+        run = wb.run(
+            review,
+            data=[{"text": "Awful."}, {"text": "Nice."}],
+            schema=Review,
+            options=options,
+            progress=False,
+        )
+    assert isinstance(result.parsed, Review)
+    assert (run.counts.done, run.counts.failed) == (2, 0)
