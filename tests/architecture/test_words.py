@@ -28,7 +28,7 @@ TEXT = {
 
 #: Letters in brackets keep this file from finding itself.
 STRANGE = re.compile(
-    r"/wor[k]/|/far[m]/|\.librar[y]\b|/roo[t]/|/hom[e]/\w|\bpypi\.or[g]\b|pythonhoste[d]|registry\.npmj[s]|\bissue #\d"
+    r"/wor[k]/|/far[m]/|(?<!\w)\.librar[y]\b|/roo[t]/|/hom[e]/\w|\bpypi\.or[g]\b|pythonhoste[d]|registry\.npmj[s]|\bissue #\d"
     r"|\bhelper agen[t]|\bsub-?agen[t]|\bthe brie[f]\b",
     re.IGNORECASE,
 )
