@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.core.body import parse_body
 from workbench.core.library import LibraryPrompt
 from workbench.core.refs import check_title
 from workbench.core.values import plain
 from workbench.core.versions import PromptVersion
 from workbench.db.queries import library as queries
 from workbench.errors import ConflictError, DataError, NameTakenError, UnknownReferenceError, did_you_mean
-from workbench.services.prompts import body_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +189,7 @@ class Library:
             category=values["category"],
             subcategory=values["subcategory"],
             description=values["description"],
-            content=body_of(version).text,
+            content=parse_body(version.content, system=version.system_prompt).text,
             variables=version.variables,
             tags=tuple(values["tags"]),
             use_cases=tuple(" ".join(str(use).split()) for use in values["use_cases"]),
