@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
@@ -76,6 +76,11 @@ class PromptBody:
             return self.content
         turns = [f"{message.role}:\n{_escape(message.text)}" for message in self.messages]
         return "\n\n".join([f"system:\n{_escape(self.system)}", *turns])
+
+    def with_turns(self, system: str | None, messages: Sequence[TemplateMessage]) -> PromptBody:
+        """Return the body with other turns, everything else as it is."""
+        kept = tuple(messages)
+        return replace(self, system=system, messages=kept, content=_canonical(kept))
 
     def render(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """Return the messages to send, system prompt first.

@@ -57,8 +57,7 @@ def compose(body: PromptBody, includes: Sequence[Include]) -> PromptBody:
     if not includes:
         return body
     texts = {each.ref: _single_text(each) for each in includes if each.kind == "include"}
-    filled = _with_texts(
-        body,
+    filled = body.with_turns(
         None if body.system is None else _expand(body.system, texts),
         [replace(message, text=_expand(message.text, texts)) for message in body.messages],
     )
@@ -135,8 +134,4 @@ def _on_top(base: PromptBody, own: PromptBody) -> PromptBody:
         joined = [TemplateMessage(last.role, f"{last.text}\n\n{first.text}")]
     else:
         joined = [last, first]
-    return _with_texts(own, system, [*before, *joined, *rest])
-
-
-def _with_texts(body: PromptBody, system: str | None, messages: Sequence[TemplateMessage]) -> PromptBody:
-    return replace(body, system=system, messages=tuple(messages))
+    return own.with_turns(system, [*before, *joined, *rest])

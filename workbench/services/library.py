@@ -100,7 +100,9 @@ class Library:
         note: str = "",
         settings: Mapping[str, Any] | None = None,
     ) -> PromptVersion:
-        """Save a template as a prompt of this project, with its settings; it is yours to change from there.
+        """Save a template as a prompt of this project: its settings, the declarations of its variables, its schema.
+
+        It is yours to change from there.
 
         A family that has the title already gets the text as a version.
 
@@ -109,7 +111,8 @@ class Library:
             title: of the prompt; by default the template's name.
             tags: further tags; ``library:<name>`` is always one.
             note: why it is used; where it came from is added.
-            settings: options instead of the template's own; ``{}`` for a model that refuses a temperature.
+            settings: options instead of the template's own, its schema among them; ``{}`` for a model that refuses
+                a temperature or a schema.
 
         Raises:
             UnknownReferenceError: there is no such template.
@@ -128,7 +131,8 @@ class Library:
             chosen.content,
             tags=[*tags, f"library:{chosen.name}"],
             note=f"{note} ({origin})" if note else origin,
-            settings=chosen.settings if settings is None else settings,
+            settings=_settings(chosen) if settings is None else settings,
+            variables=chosen.variables,
         )
         self._wb.last = version
         return version
@@ -194,8 +198,8 @@ class Library:
             tags=tuple(values["tags"]),
             use_cases=tuple(" ".join(str(use).split()) for use in values["use_cases"]),
             models=tuple(values["models"]),
-            settings=version.settings,
-            answer_schema=values["answer_schema"],
+            settings={key: value for key, value in version.settings.items() if key != "schema"},
+            answer_schema=values["answer_schema"] or version.settings.get("schema"),
             is_public=public,
         )
         self._store(template)
@@ -229,6 +233,11 @@ class Library:
                 f"you have a template {template.name!r} in the library already",
                 cure=f"choose another name, or first wb.library.remove({template.name!r})",
             ) from error
+
+
+def _settings(template: LibraryPrompt) -> dict[str, Any]:
+    schema = {} if template.answer_schema is None else {"schema": template.answer_schema}
+    return {**template.settings, **schema}
 
 
 def _category(given: str) -> str:

@@ -91,8 +91,9 @@ def _template(template: LibraryPrompt) -> Iterator[str]:
 def _family(family: ModelFamily) -> Iterator[str]:
     yield f"### {family.title}\n"
     settings = ", ".join(f"`{name}: {value}`" for name, value in family.settings.items())
-    pattern = f", ids that match `{family.pattern}`" if family.pattern else ""
-    yield f"Family `{family.name}`{pattern}. Begin with {settings or 'the defaults of the provider'}.\n"
+    yield f"Family `{family.name}`. Begin with {settings or 'the defaults of the provider'}.\n"
+    if family.pattern:
+        yield f"Ids that match:\n\n```text\n{family.pattern}\n```\n"
     yield "\n".join(
         [*(f"- **{topic}**: {text}" for topic, text in in_order(family.best_practices).items()), ""]
     )
