@@ -18,7 +18,7 @@ from workbench.core.exchange.promptfoo import read_promptfoo
 from workbench.core.exchange.promptfoo_export import write_promptfoo
 from workbench.core.exchange.records import Found, PromptRecord, in_order
 from workbench.core.exchange.sniff import sniff_text
-from workbench.core.exchange.syntax import from_dollars, from_mustache, from_nunjucks, literal, to_nunjucks
+from workbench.core.exchange.syntax import from_dollars, from_jinja, from_mustache, literal, to_nunjucks
 from workbench.core.exchange.tables import read_csv, read_jsonl
 from workbench.core.templates import Template
 from workbench.errors import InputError
@@ -206,7 +206,7 @@ def test_marks_of_templates(text):
         parsed = Template.parse(converted)
         values = {name: name for name in parsed.required}
         assert parsed.render(values) == string.Template(text).substitute({"a": "x'\\\n", **values})
-    from_nunjucks(text)
+    from_jinja(text)
     to_nunjucks(text)
 
 

@@ -15,7 +15,7 @@ from workbench.core.exchange.records import (
     text_field,
     version_field,
 )
-from workbench.core.exchange.syntax import from_mustache
+from workbench.core.exchange.syntax import from_jinja, from_mustache
 from workbench.errors import DataError
 
 __all__ = ["is_mlflow", "read_mlflow", "read_mlflow_rows"]
@@ -112,7 +112,7 @@ def _record(place: str, item: Any, found: Found) -> PromptRecord:
 def _convert(template: str) -> str:
     """MLflow renders a template with ``{% … %}`` by Jinja, and any other by replacing ``{{ name }}``."""
     if "{%" in template and "%}" in template:
-        return template
+        return from_jinja(template)
     return from_mustache(template, any_name=False)[0]
 
 

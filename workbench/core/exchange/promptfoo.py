@@ -11,7 +11,7 @@ from workbench.core.exchange.chat import model_id, settings_from, turns_from
 from workbench.core.exchange.documents import load_json, load_yaml
 from workbench.core.exchange.promptfoo_tests import read_tests
 from workbench.core.exchange.records import Found, PromptRecord, mapping, short_title, text_field
-from workbench.core.exchange.syntax import from_nunjucks
+from workbench.core.exchange.syntax import from_jinja
 from workbench.core.values import plain
 from workbench.errors import DataError, InputError
 
@@ -208,8 +208,8 @@ def _content(text: str) -> tuple[str, list[str]]:
             and messages
             and all(isinstance(each, dict) and "role" in each for each in messages)
         ):
-            return turns_from(messages, from_nunjucks)
-    return turns_from([{"role": "user", "content": text}], from_nunjucks)
+            return turns_from(messages, from_jinja)
+    return turns_from([{"role": "user", "content": text}], from_jinja)
 
 
 def _settings(providers: Any, found: Found) -> dict[str, Any]:

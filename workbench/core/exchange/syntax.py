@@ -14,9 +14,9 @@ from workbench.errors import DataError
 
 __all__ = [
     "from_dollars",
+    "from_jinja",
     "from_langfuse_references",
     "from_mustache",
-    "from_nunjucks",
     "literal",
     "to_nunjucks",
 ]
@@ -25,22 +25,27 @@ _MARK: Final = re.compile(r"\{\{|\{%|\{##")
 _NAME: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _PAIR: Final = re.compile(r"\{\{(?P<name>[^{}\n]*)\}\}")
 _LANGFUSE: Final = re.compile(r"@@@langfusePrompt:(?P<parts>[^@]+)@@@")
-_COMMENT: Final = re.compile(r"\{#-?(?P<text>.*?)-?#\}", re.DOTALL)
-_RAW: Final = re.compile(r"(\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\})", re.DOTALL)
-_TAG: Final = re.compile(r"(\{\{.*?\}\}|\{%.*?%\})", re.DOTALL)
+#: Tags of Jinja and nunjucks, and of ours, which has other comments; what stands between raw marks is text.
+_RAW: Final = r"(?P<raw>\{%[-+]?\s*raw\s*-?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\})"
+_REST: Final = r"(?P<block>\{%.*?%\})|(?P<print>\{\{.*?\}\})"
+_THEIRS: Final = re.compile(rf"{_RAW}|(?P<comment>\{{#.*?#\}})|{_REST}", re.DOTALL)
+_OURS: Final = re.compile(rf"{_RAW}|(?P<comment>\{{##.*?##\}})|{_REST}", re.DOTALL)
+_LAST_TAG: Final = re.compile(r"\{%[-+]?\s*endraw")
+_PLUS: Final = re.compile(r"(?<=\A\{)%\+|\+%(?=\}\Z)")
+_INDENT: Final = re.compile(r"[^\S\n]+\Z")
 #: Words that an expression reads in its own way.
 _WORDS: Final = frozenset(
     "and or not in is if else true false none True False None loop".split()  # noqa: SIM905 - reads better
 )
 _DUMP: Final = re.compile(r"\|\s*dump\b")
+_COUNT: Final = re.compile(r"\|\s*count\b")
 _TOJSON: Final = re.compile(r"\|\s*tojson\b")
-_OURS: Final = re.compile(r"\{##.*?##\}", re.DOTALL)
 _DOLLAR: Final = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<named>[_a-zA-Z][_a-zA-Z0-9]*)|\{(?P<braced>[_a-zA-Z][_a-zA-Z0-9]*)\}|(?P<bad>))"
 )
 #: What our templates have and nunjucks has not.
 _ONLY_OURS: Final = re.compile(
-    r"\|\s*(?P<filter>count|items|unique|string)\b|\bis\s+(?:not\s+)?(?P<test>none|boolean|sequence)\b"
+    r"\|\s*(?P<filter>items|unique)\b|\bis\s+(?:not\s+)?(?P<test>boolean|sequence)\b"
 )
 
 
@@ -52,7 +57,10 @@ def literal(text: str) -> str:
     >>> literal("JSON: {{}}")
     "JSON: {{ '{{' }}}}"
     """
-    return _MARK.sub(lambda mark: _printed(mark[0]), text)
+    # promptfoo takes a text in which {% or {# opens and does not close for one without any tags.
+    return _MARK.sub(
+        lambda mark: _printed("{{") if mark[0] == "{{" else f"{_printed('{')}{mark[0][1:]}", text
+    )
 
 
 def from_mustache(text: str, *, any_name: bool = True) -> tuple[str, dict[str, str]]:
@@ -63,7 +71,7 @@ def from_mustache(text: str, *, any_name: bool = True) -> tuple[str, dict[str, s
         any_name: whether ``{{first name}}`` is a variable there; else it is text.
 
     >>> from_mustache("Hello {{ first name }}, {% this is text %}")
-    ("Hello {{ first_name }}, {{ '{%' }} this is text %}", {'first name': 'first_name'})
+    ("Hello {{ first_name }}, {{ '{' }}% this is text %}", {'first name': 'first_name'})
     """
     renamed: dict[str, str] = {}
     pieces, start = [], 0
@@ -120,40 +128,109 @@ def from_dollars(text: str, defaults: Mapping[str, Any]) -> str:
     return "".join(pieces)
 
 
-def from_nunjucks(text: str) -> str:
-    """Return a nunjucks template as ours: comments, and the filter ``dump``.
+def from_jinja(text: str) -> str:
+    """Return a template of Jinja or nunjucks as ours, to the last space: ours drops the line end after a tag.
 
-    >>> from_nunjucks("{# why #}{{ doc | dump }}")
+    >>> from_jinja("{# why #}{{ doc | dump }}")
     '{## why ##}{{ doc | tojson }}'
     """
-    parts = _RAW.split(text)
-    for place in range(0, len(parts), 2):  # what stands between raw marks is text
-        part = _COMMENT.sub(lambda match: f"{{## {match['text'].strip()} ##}}", parts[place])
-        parts[place] = _TAG.sub(lambda match: _DUMP.sub("| tojson", match[0]), part)
-    return "".join(parts)
+    pieces, end = [], 0
+    for tag in _THEIRS.finditer(text):
+        before, written = text[end : tag.start()], tag[0]
+        end = tag.end()
+        pieces.append(before)
+        if tag["print"]:
+            pieces.append(_DUMP.sub("| tojson", written))
+            continue
+        indented = _indented(before, first=tag.start() == len(before))
+        lined = text[end : end + 1] == "\n"
+        if tag["comment"]:
+            head, inner, tail = _comment(written)
+            pieces.append(f"{{##{head or '+' * indented} {inner} {tail or '+' * lined}##}}")
+        elif tag["raw"]:
+            last = _LAST_TAG.search(written)
+            place = last.start() if last else 0
+            inside = _indented(written[:place], first=False)
+            pieces.append(
+                _opened(written[:place], plus=indented)
+                + _closed(_opened(written[place:], plus=inside), plus=lined)
+            )
+        else:
+            pieces.append(_closed(_opened(_DUMP.sub("| tojson", written), plus=indented), plus=lined))
+    return "".join([*pieces, text[end:]])
 
 
 def to_nunjucks(text: str) -> tuple[str, Sequence[str]]:
-    """Return one of our templates as nunjucks, and what it uses that nunjucks has not.
+    """Return one of our templates as nunjucks, to the last space, and what it uses that nunjucks has not.
 
     >>> to_nunjucks("{## why ##}{{ doc | tojson }} {# LaTeX")
-    ("{{ doc | dump }} {{ '{#' }} LaTeX", [])
+    ("{# why #}{{ doc | dump }} {{ '{' }}# LaTeX", [])
     """
-    parts = _RAW.split(text)
+    pieces, end, drop = [], 0, False
     missing: list[str] = []
-    for place in range(0, len(parts), 2):
-        pieces = _TAG.split(_OURS.sub("", parts[place]))
-        for inner, piece in enumerate(pieces):
-            if inner % 2:
-                missing += [
-                    f"| {found['filter']}" if found["filter"] else f"is {found['test']}"
-                    for found in _ONLY_OURS.finditer(piece)
-                ]
-                pieces[inner] = _TOJSON.sub("| dump", piece)
-            else:
-                pieces[inner] = piece.replace("{#", _printed("{#"))
-        parts[place] = "".join(pieces)
-    return "".join(parts), list(dict.fromkeys(missing))
+    for tag in _OURS.finditer(text):
+        before, written = text[end : tag.start()], tag[0]
+        first = drop or tag.start() == len(before)
+        before = before[drop:]
+        end, drop = tag.end(), False
+        if not tag["print"]:
+            if written[2:3] not in {"+", "-"} and not (tag["comment"] and written[3:4] in {"+", "-"}):
+                before = _unindented(before, first=first)
+            drop = text[end : end + 1] == "\n" and re.search(r"[-+](?:##|%)\}\Z", written) is None
+        pieces.append(_text_to_nunjucks(before))
+        if tag["comment"]:
+            head, inner, tail = _comment(written.replace("##", "#"))
+            pieces.append(f"{{#{head} {' '.join(inner.split())} {tail}#}}")
+        else:
+            missing += [
+                f"| {each['filter']}" if each["filter"] else f"is {each['test']}"
+                for each in _ONLY_OURS.finditer(written)
+            ]
+            pieces.append(_tag_to_nunjucks(written, raw=bool(tag["raw"])))
+    pieces.append(_text_to_nunjucks(text[end:][drop:]))
+    return "".join(pieces), list(dict.fromkeys(missing))
+
+
+def _indented(before: str, *, first: bool) -> bool:
+    """Whether only white space, and some, stands before a tag on its line."""
+    line = before.rpartition("\n")[2]
+    return bool(line) and line.isspace() and (first or "\n" in before)
+
+
+def _unindented(before: str, *, first: bool) -> str:
+    return _INDENT.sub("", before) if _indented(before, first=first) else before
+
+
+def _opened(tag: str, *, plus: bool) -> str:
+    return f"{{%+{tag[2:]}" if plus and tag[2:3] not in {"-", "+"} else tag
+
+
+def _closed(tag: str, *, plus: bool) -> str:
+    return f"{tag[:-2]}+%}}" if plus and tag[-3] not in {"-", "+"} else tag
+
+
+def _comment(tag: str) -> tuple[str, str, str]:
+    """Return a comment's dash at its start, its text, and the dash at its end."""
+    inner = tag[2:-2]
+    head = "-" if inner.startswith("-") else ""
+    tail = "-" if inner.endswith("-") and len(inner) > 1 else ""
+    return head, inner.strip("-+").strip().replace("#}", "# }"), tail
+
+
+def _text_to_nunjucks(text: str) -> str:
+    return text.replace("{#", f"{_printed('{')}#")
+
+
+def _tag_to_nunjucks(tag: str, *, raw: bool) -> str:
+    """Write a tag in one line, and without the plus that nunjucks does not know; promptfoo takes others for text."""
+    if raw:
+        last = _LAST_TAG.search(tag)
+        place = last.start() if last else 0
+        inside = (
+            tag[:place] if tag[place + 2 : place + 3] in {"+", "-"} else _unindented(tag[:place], first=False)
+        )
+        return _PLUS.sub("%", inside) + _PLUS.sub("%", tag[place:])
+    return _TOJSON.sub("| dump", _COUNT.sub("| length", _PLUS.sub("%", tag))).replace("\n", " ")
 
 
 def _printed(mark: str) -> str:
