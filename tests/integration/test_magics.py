@@ -270,6 +270,24 @@ def test_promptcmd_looks_after_prompts(cell, wb):
     assert cell("%promptcmd cost")["calls"].tolist() == [1]
 
 
+def test_promptcmd_reaches_the_library_the_models_and_files(cell, wb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "route-ticket" in cell("%promptcmd library")["name"].tolist()
+    assert set(cell("%promptcmd library judging")["category"]) == {"judging"}
+    assert cell("%promptcmd library route-ticket").name == "route-ticket"
+    assert cell("%promptcmd use route-ticket support/route").title == "support/route"
+    cell("%%prompt -m fake/echo\nHello")
+    assert "fake/echo" in cell("%promptcmd models")["model"].tolist()
+    assert cell("%promptcmd models openai/gpt-4o").family == "gpt"
+    (tmp_path / "tone.md").write_text("Tone of {{ text }}")
+    assert cell("%promptcmd load tone.md").ref == "tone@1"
+    assert cell("%promptcmd export prompts").versions == 2
+    wb.use("elsewhere")
+    assert cell("%promptcmd import prompts").new == 2
+    assert "no template 'root-ticket'" in error(cell, "%promptcmd use root-ticket")
+    assert "nowhere.yaml" in error(cell, "%promptcmd import nowhere.yaml")
+
+
 def test_an_untitled_prompt_gets_a_title_after_it_was_tried(cell, wb):
     cell("%%prompt -p text=a\nTone of {{ text }}")
     assert cell("%promptcmd keep tone").title == "tone"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.core.refs import parse_ref
 from workbench.core.versions import PromptResult
 from workbench.errors import OptionError
+from workbench.magics.display import Counting
 from workbench.magics.tables import COMMAND_USAGES
 
 if TYPE_CHECKING:
@@ -88,6 +89,33 @@ def _archive(wb: Workbench, words: Words, _: CommandLine) -> Any:
     return wb.prompts.get(words[0])
 
 
+def _models(wb: Workbench, words: Words, _: CommandLine) -> Any:
+    return wb.models.guide(words[0]) if words else wb.models.frame()
+
+
+def _library(wb: Workbench, words: Words, _: CommandLine) -> Any:
+    if not words:
+        return wb.library.list()
+    found = wb.library.list()
+    if words[0] in set(found["category"]):
+        return found[found["category"] == words[0]]
+    return wb.library.get(words[0])
+
+
+def _import(wb: Workbench, words: Words, line: CommandLine) -> Any:
+    progress = None if line.quiet else Counting("importing")
+    return wb.exchange.import_file(words[0], format=_second(words), progress=progress)
+
+
+def _export(wb: Workbench, words: Words, line: CommandLine) -> Any:
+    progress = None if line.quiet else Counting("exporting")
+    return wb.exchange.export(words[0], format=_second(words), progress=progress)
+
+
+def _second(words: Words) -> str | None:
+    return words[1] if len(words) > 1 else None
+
+
 COMMANDS: Final[dict[str, Command]] = {
     "list": Command(0, 1, _list),
     "show": Command(1, 1, lambda wb, words, _: wb.prompts.get(words[0])),
@@ -105,6 +133,12 @@ COMMANDS: Final[dict[str, Command]] = {
     "untag": Command(2, None, lambda wb, words, _: wb.prompts.tag(words[0], remove=words[1:])),
     "note": Command(2, 2, lambda wb, words, _: wb.prompts.note(*words)),
     "keep": Command(1, 2, _keep),
+    "load": Command(1, 2, lambda wb, words, _: wb.prompts.load(words[0], _second(words))),
+    "library": Command(0, 1, _library),
+    "use": Command(1, 2, lambda wb, words, _: wb.library.use(words[0], _second(words))),
+    "models": Command(0, 1, _models),
+    "import": Command(1, 2, _import),
+    "export": Command(1, 2, _export),
     "runs": Command(0, 0, lambda wb, _, line: wb.frames.runs(limit=line.limit or 20)),
     "cost": Command(0, 0, lambda wb, _, __: wb.frames.costs()),
 }

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from workbench.core.versions import PromptResult
     from workbench.services.progress import Progress
 
-__all__ = ["CellReporter", "Notice", "Stream", "in_notebook", "make_room", "owns_cell", "show_status"]
+__all__ = [
+    "CellReporter",
+    "Counting",
+    "Notice",
+    "Stream",
+    "in_notebook",
+    "make_room",
+    "owns_cell",
+    "show_status",
+]
 
 #: A cell is redrawn at most this often, in seconds.
 _EVERY = 0.1
@@ -63,6 +72,26 @@ class Notice:
             self._handle = display(notice(f"{line} …"), raw=True, display_id=True)
         else:
             self._handle.update(notice(f"{line} …"), raw=True)
+
+
+class Counting:
+    """Tells how far long work is: a grey line, from half a second on, a few times a second.
+
+    Args:
+        label: what is done, such as ``importing``.
+
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._notice = Notice()
+        self._next = time.monotonic() + 0.5
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many of how many."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + 3 * _EVERY
+            self._notice(f"{self._label} {done:,} of {total:,}")
 
 
 class Stream:

@@ -161,6 +161,12 @@ COMMAND_USAGES: Final = {
     "untag": "TITLE@3 TAG …",
     "note": "TITLE@3 'why'",
     "keep": "[scratch/…] NAME",
+    "load": "FILE [TITLE]",
+    "library": "[CATEGORY or TEMPLATE]",
+    "use": "TEMPLATE [TITLE]",
+    "models": "[MODEL]",
+    "import": "FILE [FORMAT]",
+    "export": "FILE or FOLDER [FORMAT]",
     "runs": "",
     "cost": "",
 }
@@ -206,6 +212,9 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "%promptcmd rollback classify 3",
         "%promptcmd fork classify@3 classify-short",
         "%promptcmd note classify@4 'fewer false alarms'",
+        "%promptcmd use route-ticket support/route",
+        "%promptcmd import promptfooconfig.yaml",
+        "%promptcmd export prompts/",
     ),
 }
 
