@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def blocks(page, language):
 
 
 @pytest.fixture
-def shell(wb):
+def shell(wb, monkeypatch):
+    monkeypatch.delattr(builtins, "_", raising=False)  # left by a doctest; IPython would then leave it alone
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     shell.user_ns["wb"] = wb

@@ -106,6 +106,18 @@ def test_a_run_takes_the_schema_of_the_line(cell, shell):
     assert cell("%prompt tone -m fake/echo --schema Review -d df -q").counts.failed == 2
 
 
+def test_another_schema_is_another_test(cell, shell, wb):
+    shell.user_ns["df"] = pd.DataFrame({"text": ["it", "them", "us"]})
+    cell("%%prompt tone -N\nI love {{ text }}")
+    line = "%%prompt tone -m fake/json --schema Review -d df --vs 1 -q\nWe love {{ text }}"
+    cell(line)
+    cell(line)
+    assert len(wb.ab.list()) == 1
+    cell("class Review(BaseModel):\n    other: int")
+    cell(line)
+    assert len(wb.ab.list()) == 2
+
+
 def test_an_answer_that_does_not_match_is_shown(cell, wb):
     printed = error(cell, "%%prompt tone --schema Review\nI would say it is fine.")
     assert "the answer does not match its schema: it is no JSON" in printed
@@ -124,7 +136,6 @@ def test_an_answer_that_does_not_match_is_shown(cell, wb):
         ("%%prompt other\n---\nschema: Reviw\n---\nx", "the schema 'Reviw' is not there"),
         ("%%prompt other\n---\nnote: x\nvariables: {a: strng}\n---\n{{ a }}", "front matter, line 3"),
         ("%%prompt other\n---\nvariables: {b: string}\n---\n{{ a }}", "'b' is declared"),
-        ("%%prompt other -p a=3\n---\nvariables: {a: integer}\n---\n{{ a }}", "write -p a:=3"),
         ("%prompt --from missing.md", "there is no file missing.md"),
         ("%prompt tone@1 --from tone.md", "saves a new version"),
         ("%%prompt tone --from tone.md\ntext", "both there"),
@@ -134,6 +145,8 @@ def test_what_cannot_be_is_told_before_any_call(cell, wb, source, says):
     cell("%%prompt tone -N\nTone")
     assert says in error(cell, source)
     assert wb.frames.executions().empty
+    assert wb.prompts.list() == ["tone"]
+    assert len(wb.prompts.history("tone")) == 1
 
 
 def test_front_matter_alone(cell, wb):
@@ -179,7 +192,9 @@ def test_declared_variables_in_a_cell(cell):
     assert cell("%prompt words -p n:=4").text == "4 mine"
     cell("n = 5")
     assert cell("%prompt words").text == "5 mine"
-    assert "'n' must be an integer, not the string '4'" in error(cell, "%prompt words -p n=4")
+    printed = error(cell, "%prompt words -p n=4")
+    assert "'n' must be an integer, not the string '4'" in printed
+    assert "write -p n:=3" in printed
 
 
 def test_rows_of_a_dataframe_are_examples(cell, shell):

@@ -109,6 +109,7 @@ def test_what_is_no_schema_makes_no_call(wb, tone, rows, schema):
 def test_a_schema_that_was_saved_is_content_and_works_in_another_kernel(wb, ann_url, tmp_path, rows):
     saved = wb.prompts.save("tone", "Tone of: {{ text }}", settings={"schema": Review, "model": "fake/json"})
     assert saved.settings["schema"]["title"] == "Review"
+    assert "schema Review" in saved._repr_html_()
     assert (
         wb.prompts.save(
             "tone", "Tone of: {{ text }}", settings={"schema": Review, "model": "fake/json"}

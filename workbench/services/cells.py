@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +76,10 @@ def perform(workbench: Workbench, cell: Cell) -> CellResult:
     Raises:
         ConfirmationNeededError: the plan costs more than may be spent without asking.
         InputError: the cell contradicts itself, or holds a provider's key.
+        SchemaError: the schema of the answers is none; nothing was saved.
 
     """
+    cell = replace(cell, options=workbench.schemas.plain(cell.options))
     version = _version(workbench, cell)
     if not cell.execute:
         return version

@@ -160,6 +160,7 @@ class Experiments:
             NameTakenError: the name belongs to a test that asks something else.
 
         """
+        design["options"] = self._wb.schemas.plain(design.get("options") or {})
         first, second = self._wb.prompts.resolve(a), self._wb.prompts.resolve(b)
         dataset = self._wb.datasets.of(data)
         chosen = self._wb.models.choose(model, first).model_id

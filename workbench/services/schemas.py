@@ -143,6 +143,11 @@ class Schemas:
         given = options.get("schema")
         return None if given is None else self.read(given)
 
+    def plain(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a call with their schema as JSON, as they can be stored and compared."""
+        schema = self.of(options)
+        return {**options, **({} if schema is None else {"schema": schema.json})}
+
 
 def with_schema(options: Mapping[str, Any] | None, schema: Any) -> dict[str, Any]:
     """Return the options of a call with its schema among them; None leaves the prompt's own."""

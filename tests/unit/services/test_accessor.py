@@ -62,7 +62,7 @@ def test_a_column_called_prompt_stays_what_the_attribute_means():
     other = pd.DataFrame({"text": ["a"]})
     assert isinstance(other.prompt, PromptAccessor)
     with pytest.raises(AttributeError, match="made by"):
-        other.prompt = ["x"]
+        other.prompt = "x"
     assert pd.DataFrame.prompt is PromptAccessor
 
 

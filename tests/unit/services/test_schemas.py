@@ -4,10 +4,15 @@ import enum
 import json
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field, field_validator
 from typing_extensions import TypedDict
 
@@ -245,3 +250,48 @@ def test_the_fake_model_answers_in_the_shape_of_any_schema(given):
         assert answer == json_answer(request, text, "negative")
         if given is not Odd:
             schema.parse(answer)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+SCHEMAS = st.recursive(
+    st.booleans()
+    | st.fixed_dictionaries(
+        {"type": st.sampled_from(["object", "array", "string", "integer", "number", "null"])}
+    )
+    | st.dictionaries(st.sampled_from(sorted(Draft202012Validator.VALIDATORS)), VALUES, max_size=2)
+    | st.sampled_from(
+        [{"$ref": "#"}, {"$ref": "#/$defs/a"}, {"pattern": "^(a|b)*$"}, {"multipleOf": 1e-300}]
+    ),
+    lambda inner: (
+        st.dictionaries(
+            st.sampled_from(
+                ["not", "if", "then", "items", "contains", "additionalProperties", "unevaluatedItems"]
+            ),
+            inner,
+        )
+        | st.dictionaries(
+            st.sampled_from(["properties", "$defs", "patternProperties", "dependentSchemas"]),
+            st.dictionaries(st.sampled_from(["a", "b", "^a"]), inner, max_size=2),
+            max_size=2,
+        )
+        | st.dictionaries(
+            st.sampled_from(["allOf", "anyOf", "oneOf", "prefixItems"]), st.lists(inner, max_size=2)
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@drawn(SCHEMAS, VALUES)
+def test_any_schema_and_any_answer_give_a_value_or_a_typed_error(schema, value):
+    try:
+        found = read(schema)
+    except SchemaError:
+        return
+    with suppress(ValueError):
+        assert json.dumps(found.parse(json.dumps(value))) == json.dumps(value)
