@@ -410,6 +410,10 @@ def test_bad_calls_are_typed(wb, tmp_path):
         wb.exchange.export(tmp_path / "missing" / "x.jsonl")
     with pytest.raises(OptionError, match="no format 'xml'"):
         wb.exchange.import_file(tmp_path / "x.jsonl", format="xml")
+    with pytest.raises(DataError, match="cannot be read"):
+        wb.exchange.import_file(tmp_path / ("x" * 5000))
+    with pytest.raises(DataError, match="cannot be written"):
+        wb.exchange.export(__file__, format="folder")
     assert list(tmp_path.iterdir()) == []
 
 

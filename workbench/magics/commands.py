@@ -96,9 +96,8 @@ def _models(wb: Workbench, words: Words, _: CommandLine) -> Any:
 def _library(wb: Workbench, words: Words, _: CommandLine) -> Any:
     if not words:
         return wb.library.list()
-    found = wb.library.list()
-    if words[0] in set(found["category"]):
-        return found[found["category"] == words[0]]
+    if words[0] in set(wb.library.list()["category"]):
+        return wb.library.list(words[0])
     return wb.library.get(words[0])
 
 

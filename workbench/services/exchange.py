@@ -70,7 +70,12 @@ class Exchange:
 
         """
         place = Path(path).expanduser()
-        kind, found = _read(place, check_format(format) if format else None)
+        try:
+            kind, found = _read(place, check_format(format) if format else None)
+        except OSError as error:
+            raise DataError(
+                f"{str(path)!r:.200} cannot be read: {error.strerror}", cure="see who may read it"
+            ) from error
         intake = Intake(self._wb, found, progress)
         intake.store()
         datasets = self._datasets(found)
@@ -190,10 +195,7 @@ def _read_sqlite(path: Path, kind: str | None) -> tuple[str, Found]:
 
 
 def _is_sqlite(path: Path) -> bool:
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return file.read(_HEAD).startswith(SQLITE)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", cure="see who may read it") from error
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(_HEAD).startswith(SQLITE)

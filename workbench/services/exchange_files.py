@@ -150,7 +150,16 @@ def write_families(base: Path, families: Mapping[str, Mapping[str, str]], *, who
         DataError: a folder's place is taken by a link that leads elsewhere.
 
     """
-    base.mkdir(parents=True, exist_ok=True)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        return _write_families(base, families, whole=whole)
+    except OSError as error:
+        raise DataError(
+            f"{base} cannot be written: {error.strerror}", cure="name another folder, or see who owns it"
+        ) from error
+
+
+def _write_families(base: Path, families: Mapping[str, Mapping[str, str]], *, whole: bool) -> tuple[int, int]:
     inside = Folder(base)
     written, kept = 0, set()
     for title, files in families.items():
@@ -190,6 +199,13 @@ def write_text(path: Path, text: str) -> bool:
     return True
 
 
+def _is_ours(index: Path) -> bool:
+    try:
+        return is_index(_own_text(index))
+    except DataError:
+        return False
+
+
 def _own_text(path: Path) -> str:
     if path.is_symlink():
         raise DataError("this is a link; links are not followed", cure="put the file there")
@@ -207,18 +223,13 @@ def _remove_others(base: Path, files: Mapping[str, Iterable[str]], kept: set[Pat
                 removed += 1
     if not whole:
         return removed
-    for index in sorted(base.rglob(INDEX)):
-        folder = index.parent
-        if (
-            folder in kept
-            or folder.is_symlink()
-            or any(part.startswith(".") for part in folder.relative_to(base).parts)
-        ):
+    for place, folders, names in os.walk(base, followlinks=False):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        folder = Path(place)
+        if INDEX not in names or folder in kept or not _is_ours(folder / INDEX):
             continue
-        if not is_index(decode(read_bytes(index, what=INDEX), what=INDEX)):
-            continue
-        for path in [index, *filter(lambda each: is_version_file(each.name), list(folder.iterdir()))]:
-            path.unlink()
+        for name in [INDEX, *filter(is_version_file, names)]:
+            (folder / name).unlink()
             removed += 1
         while folder != base and not any(folder.iterdir()):
             folder.rmdir()

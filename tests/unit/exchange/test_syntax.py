@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import jinja2
 import pytest
@@ -102,3 +103,12 @@ PARTIAL = re.compile(
 def test_promptfoo_takes_what_we_write_for_a_template(text):
     assert not PARTIAL.search(to_nunjucks(literal(text) + "{{ a }}")[0])
     assert not PARTIAL.search(to_nunjucks(from_mustache(text)[0])[0])
+
+
+@pytest.mark.parametrize("mark", ["{#", "{%", "{{", "{##", "{% raw %}", "{%  ", "{#}", "{{'", "{%+raw"])
+def test_marks_that_never_close_cost_no_time(mark):
+    text = mark * (200_000 // len(mark))
+    for convert in (from_jinja, to_nunjucks, from_mustache, literal):
+        before = time.process_time()
+        convert(text)
+        assert time.process_time() - before < 1

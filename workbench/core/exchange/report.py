@@ -82,7 +82,7 @@ class ImportReport(Rich):
         return Card(
             title=self.headline,
             text="\n".join(self.hints),
-            columns=("", "place", "prompt", "what"),
+            columns=("", "place", "prompt", "what") if issues else (),
             rows=[(kind, each.place, each.title, each.reason) for kind, each in issues[:_SHOWN]],
             note=f"{more:,} more in .failures and .notes" if more > 0 else "",
         )
@@ -125,7 +125,7 @@ class ExportReport(Rich):
         """Return the counts, and a table of notes."""
         return Card(
             title=self.headline,
-            columns=("prompt", "what"),
+            columns=("prompt", "what") if self.notes else (),
             rows=[(each.title, each.reason) for each in self.notes[:_SHOWN]],
         )
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from workbench.errors import DataError
@@ -25,11 +26,9 @@ _MARK: Final = re.compile(r"\{\{|\{%|\{##")
 _NAME: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _PAIR: Final = re.compile(r"\{\{(?P<name>[^{}\n]*)\}\}")
 _LANGFUSE: Final = re.compile(r"@@@langfusePrompt:(?P<parts>[^@]+)@@@")
-#: Tags of Jinja and nunjucks, and of ours, which has other comments; what stands between raw marks is text.
-_RAW: Final = r"(?P<raw>\{%[-+]?\s*raw\s*-?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\})"
-_REST: Final = r"(?P<block>\{%.*?%\})|(?P<print>\{\{.*?\}\})"
-_THEIRS: Final = re.compile(rf"{_RAW}|(?P<comment>\{{#.*?#\}})|{_REST}", re.DOTALL)
-_OURS: Final = re.compile(rf"{_RAW}|(?P<comment>\{{##.*?##\}})|{_REST}", re.DOTALL)
+_OPEN: Final = re.compile(r"\{(?:\{|%|#)")
+_RAW_OPEN: Final = re.compile(r"\{%[-+]?\s{0,9}raw\s{0,9}-?%\}")
+_RAW_CLOSE: Final = re.compile(r"\{%[-+]?\s{0,9}endraw\s{0,9}[-+]?%\}")
 _LAST_TAG: Final = re.compile(r"\{%[-+]?\s*endraw")
 _PLUS: Final = re.compile(r"(?<=\A\{)%\+|\+%(?=\}\Z)")
 _INDENT: Final = re.compile(r"[^\S\n]+\Z")
@@ -135,19 +134,19 @@ def from_jinja(text: str) -> str:
     '{## why ##}{{ doc | tojson }}'
     """
     pieces, end = [], 0
-    for tag in _THEIRS.finditer(text):
-        before, written = text[end : tag.start()], tag[0]
-        end = tag.end()
+    for tag in _tags(text, comments="#"):
+        before, written = text[end : tag.start], tag.text
         pieces.append(before)
-        if tag["print"]:
+        first, end = end == 0, tag.end
+        if tag.kind == "print":
             pieces.append(_DUMP.sub("| tojson", written))
             continue
-        indented = _indented(before, first=tag.start() == len(before))
+        indented = _indented(before, first=first)
         lined = text[end : end + 1] == "\n"
-        if tag["comment"]:
+        if tag.kind == "comment":
             head, inner, tail = _comment(written)
             pieces.append(f"{{##{head or '+' * indented} {inner} {tail or '+' * lined}##}}")
-        elif tag["raw"]:
+        elif tag.kind == "raw":
             last = _LAST_TAG.search(written)
             place = last.start() if last else 0
             inside = _indented(written[:place], first=False)
@@ -168,17 +167,16 @@ def to_nunjucks(text: str) -> tuple[str, Sequence[str]]:
     """
     pieces, end, drop = [], 0, False
     missing: list[str] = []
-    for tag in _OURS.finditer(text):
-        before, written = text[end : tag.start()], tag[0]
-        first = drop or tag.start() == len(before)
-        before = before[drop:]
-        end, drop = tag.end(), False
-        if not tag["print"]:
-            if written[2:3] not in {"+", "-"} and not (tag["comment"] and written[3:4] in {"+", "-"}):
+    for tag in _tags(text, comments="##"):
+        before, written = text[end : tag.start][drop:], tag.text
+        first = drop or end == 0
+        end, drop = tag.end, False
+        if tag.kind != "print":
+            if written.lstrip("{%#")[:1] not in {"+", "-"}:
                 before = _unindented(before, first=first)
             drop = text[end : end + 1] == "\n" and re.search(r"[-+](?:##|%)\}\Z", written) is None
         pieces.append(_text_to_nunjucks(before))
-        if tag["comment"]:
+        if tag.kind == "comment":
             head, inner, tail = _comment(written.replace("##", "#"))
             pieces.append(f"{{#{head} {' '.join(inner.split())} {tail}#}}")
         else:
@@ -186,9 +184,57 @@ def to_nunjucks(text: str) -> tuple[str, Sequence[str]]:
                 f"| {each['filter']}" if each["filter"] else f"is {each['test']}"
                 for each in _ONLY_OURS.finditer(written)
             ]
-            pieces.append(_tag_to_nunjucks(written, raw=bool(tag["raw"])))
+            pieces.append(_tag_to_nunjucks(written, raw=tag.kind == "raw"))
     pieces.append(_text_to_nunjucks(text[end:][drop:]))
     return "".join(pieces), list(dict.fromkeys(missing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    kind: str
+    start: int
+    text: str
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+def _tags(text: str, *, comments: str) -> Iterator[_Tag]:
+    """Give the tags of a template in order; one that does not close is text. What raw marks enclose is one tag.
+
+    A close that was not found once is not looked for again, so that the time grows with the text only.
+
+    Args:
+        text: the template.
+        comments: what comments begin with after their brace: ``#``, in ours ``##``.
+
+    """
+    comment = f"{{{comments}"
+    closes = {"{{": ("print", "}}"), "{%": ("block", "%}"), comment: ("comment", f"{comments}}}")}
+    unclosed: set[str] = set()
+    place = 0
+    while opened := _OPEN.search(text, place):
+        start = opened.start()
+        mark = comment if text.startswith(comment, start) else opened[0]
+        place = start + len(mark)
+        raw = _RAW_OPEN.match(text, start)
+        if raw and "raw" not in unclosed:
+            closed = _RAW_CLOSE.search(text, raw.end())
+            if closed is not None:
+                place = closed.end()
+                yield _Tag("raw", start, text[start:place])
+                continue
+            unclosed.add("raw")
+        if mark not in closes or mark in unclosed:
+            continue
+        kind, close = closes[mark]
+        found = text.find(close, place)
+        if found < 0:
+            unclosed.add(mark)
+            continue
+        place = found + len(close)
+        yield _Tag(kind, start, text[start:place])
 
 
 def _indented(before: str, *, first: bool) -> bool:
