@@ -54,7 +54,7 @@ class Workbench(Rich):
     def __init__(
         self, settings: Settings, database: Database, project: str | None = None, *, url: str | None = None
     ) -> None:
-        self.settings = settings
+        self.config = settings
         self._url = url
         self.database = database
         self.bridge = Bridge()
@@ -96,8 +96,8 @@ class Workbench(Rich):
         model = {"WORKBENCH_MODEL": self.default_model} if self.default_model else {}
         return {
             **os.environ,
-            "WORKBENCH_HOME": str(self.settings.home),
-            "DATABASE_URL": shareable_url(self.settings, self._url),
+            "WORKBENCH_HOME": str(self.config.home),
+            "DATABASE_URL": shareable_url(self.config, self._url),
             **model,
         }
 
