@@ -36,9 +36,10 @@ $$
 -- A policy would keep @@, @> and <% from their indexes, because they are not leakproof; so this function reads past
 -- the policies and applies their predicate itself. Its caller reads the rows, and the policies apply a second time.
 --
--- Of a common word only the newest hits are ranked. Whether it is common is seen in the newest 500 rows: if it is,
--- walking back by time meets enough of them soon; if not, the index finds them all, and there are few. The
--- constants compare what a row costs on the one way (3 µs) and on the other (1.4 µs).
+-- Of a common word only the newest hits are ranked. Whether it is common is seen in a few hundred of the newest rows:
+-- if it is, walking back by time meets enough hits soon; if not, the index finds them all, and there are few. With
+-- share s of the rows, the walk reads wanted / s of them, the index s * total; a row of the walk costs about twice as
+-- much. The walk ends after twice the expected way; then the index is asked after all.
 CREATE FUNCTION wb.search_ids(
     query tsquery, similar_title text DEFAULT NULL, max_rows integer DEFAULT 20, projects uuid[] DEFAULT NULL,
     tag text DEFAULT NULL, variable text DEFAULT NULL, model text DEFAULT NULL, label text DEFAULT NULL,
@@ -74,11 +75,13 @@ DECLARE
         AND ($8 IS NULL OR p.created_at >= $8) AND ($9 IS NULL OR p.created_at < $9)
         AND p.root_id <> ALL ($10)
     $condition$;
-    walk CONSTANT text := '(SELECT * FROM (SELECT * FROM wb.prompts ORDER BY created_at DESC LIMIT $12) p WHERE '
-        || condition || ' OFFSET 0) p WHERE p.search @@ $11';
+    -- The scan of the index by time gives the order, and ends at the last row that is wanted; a sort would not.
+    walk CONSTANT text := '(SELECT p.id, p.search FROM (SELECT * FROM wb.prompts ORDER BY created_at DESC LIMIT $12) p WHERE '
+        || condition || ' OFFSET 0) h WHERE h.search @@ $11';
     seen uuid[] := '{}';
     candidates uuid[] := '{}';
     found uuid[];
+    sample CONSTANT integer := CASE WHEN total > 300000 THEN 500 ELSE 250 END;
     met integer := 0;
 BEGIN
     IF projects IS NOT NULL THEN
@@ -86,16 +89,16 @@ BEGIN
     END IF;
     IF query IS NOT NULL AND total > 10000 THEN
         EXECUTE 'SELECT count(*) FROM ' || walk INTO met
-        USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, 500;
+        USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, sample;
     END IF;
     -- A family of very many versions must not keep the others out: then once more without it.
     FOR round IN 1 .. 4 LOOP
         EXIT WHEN query IS NULL AND similar_title IS NOT NULL;
         found := NULL;
-        IF met::float8 * met > wanted * 535000.0 / total THEN
-            EXECUTE 'SELECT array_agg(p.id) FROM (SELECT p.id FROM ' || walk || ' ORDER BY p.created_at DESC LIMIT $13) p'
+        IF met::float8 * met * total > 2.0 * wanted * sample * sample THEN
+            EXECUTE 'SELECT array_agg(w.id) FROM (SELECT h.id FROM ' || walk || ' LIMIT $13) w'
             INTO found
-            USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, 1000 * wanted / met, wanted;
+            USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, 2 * sample * wanted / met, wanted;
         END IF;
         IF found IS NULL OR cardinality(found) < wanted THEN
             EXECUTE 'SELECT array_agg(h.id) FROM (SELECT h.id FROM (SELECT p.id, p.created_at FROM wb.prompts p WHERE ('
@@ -166,21 +169,22 @@ DECLARE
         AND ($4 IS NULL OR e.created_at >= $4) AND ($5 IS NULL OR e.created_at < $5)
         AND ($6 IS NULL OR e.status = $6)
     $condition$;
-    walk CONSTANT text := '(SELECT * FROM (SELECT * FROM wb.executions ORDER BY created_at DESC LIMIT $8) e WHERE '
-        || condition || ' OFFSET 0) e WHERE e.search @@ $7';
+    walk CONSTANT text := '(SELECT e.id, e.search FROM (SELECT * FROM wb.executions ORDER BY created_at DESC LIMIT $8) e WHERE '
+        || condition || ' OFFSET 0) h WHERE h.search @@ $7';
     found uuid[];
+    sample CONSTANT integer := CASE WHEN total > 300000 THEN 500 ELSE 250 END;
     met integer := 0;
 BEGIN
     IF projects IS NOT NULL THEN
         mine := ARRAY(SELECT unnest(mine) INTERSECT SELECT unnest(projects));
     END IF;
     IF total > 10000 THEN
-        EXECUTE 'SELECT count(*) FROM ' || walk INTO met USING mine, prompts, models, since, until, status, query, 500;
+        EXECUTE 'SELECT count(*) FROM ' || walk INTO met USING mine, prompts, models, since, until, status, query, sample;
     END IF;
-    IF met::float8 * met > wanted * 535000.0 / total THEN
-        EXECUTE 'SELECT array_agg(e.id) FROM (SELECT e.id FROM ' || walk || ' ORDER BY e.created_at DESC LIMIT $9) e'
+    IF met::float8 * met * total > 2.0 * wanted * sample * sample THEN
+        EXECUTE 'SELECT array_agg(w.id) FROM (SELECT h.id FROM ' || walk || ' LIMIT $9) w'
         INTO found
-        USING mine, prompts, models, since, until, status, query, 1000 * wanted / met, wanted;
+        USING mine, prompts, models, since, until, status, query, 2 * sample * wanted / met, wanted;
     END IF;
     IF found IS NULL OR cardinality(found) < wanted THEN
         EXECUTE 'SELECT array_agg(h.id) FROM (SELECT h.id FROM (SELECT e.id, e.created_at FROM wb.executions e'
@@ -195,30 +199,6 @@ BEGIN
     ORDER BY score DESC, e.created_at DESC, e.id
     LIMIT shown;
 END
-$$
---;
--- The same as before, but who asks is found once a statement and not once for each project: every policy calls these.
-CREATE OR REPLACE FUNCTION wb.readable_projects() RETURNS uuid[]
-LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(p.id), '{}') FROM wb.projects p
-    WHERE p.is_public OR p.user_id = (SELECT wb.me())
-       OR p.id IN (SELECT m.project_id FROM wb.project_members m WHERE m.user_id = (SELECT wb.me()))
-$$
---;
-CREATE OR REPLACE FUNCTION wb.editable_projects() RETURNS uuid[]
-LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(p.id), '{}') FROM wb.projects p
-    WHERE p.user_id = (SELECT wb.me())
-       OR p.id IN (SELECT m.project_id FROM wb.project_members m WHERE m.user_id = (SELECT wb.me()) AND m.role = 'editor')
-$$
---;
-CREATE OR REPLACE FUNCTION wb.visible_users() RETURNS uuid[]
-LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_agg(DISTINCT u) FROM (
-        SELECT wb.me() AS u
-        UNION ALL SELECT p.user_id FROM wb.projects p WHERE p.id = ANY ((SELECT wb.readable_projects())::uuid[])
-        UNION ALL SELECT m.user_id FROM wb.project_members m WHERE m.project_id = ANY ((SELECT wb.readable_projects())::uuid[])
-    ) AS everybody
 $$
 --;
 -- The newest version of each prompt.

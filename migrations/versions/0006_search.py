@@ -43,7 +43,9 @@ EARLIER_WORDS = (
 
 
 def upgrade() -> None:
-    op.execute("SELECT public.similarity('a', 'a')")  # until pg_trgm is loaded, its settings are not ours to set
+    op.execute(
+        "SELECT public.similarity('a', 'a')"
+    )  # until pg_trgm is loaded, its settings are not ours to set
     op.create_table(
         "prompt_words",
         sa.Column("project_id", sa.Uuid(), nullable=False),
@@ -80,6 +82,8 @@ def _functions_and_views() -> tuple[list[str], list[str]]:
 
 
 def _index_prompts() -> None:
+    # Texts and their words stand beside the row, not in it: what a search reads of a row is then a third as long.
+    op.execute("ALTER TABLE wb.prompts SET (toast_tuple_target = 640)")
     op.drop_index("ix_prompts_search", table_name="prompts", schema="wb")
     op.drop_column("prompts", "search", schema="wb")
     op.add_column(
@@ -141,15 +145,29 @@ def _give_rights() -> None:
     op.execute("GRANT CREATE, USAGE ON SCHEMA wb, wb_priv TO wb_definer")
     for function in (*SEARCH, LEARN):
         op.execute(f"ALTER FUNCTION {function} OWNER TO wb_definer")
-    op.execute("REVOKE CREATE ON SCHEMA wb, wb_priv FROM wb_definer")
     op.execute("SET ROLE wb_definer")  # an owner's grants to itself do not outlive a change of owner
     for function in SEARCH:
         op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO wb_user, wb_owner")
     op.execute(f"GRANT EXECUTE ON FUNCTION {LEARN} TO wb_owner")
+    for statement in statements("0006_definer.sql"):
+        op.execute(statement)
     op.execute("SET ROLE wb_owner")
+    op.execute("REVOKE CREATE ON SCHEMA wb, wb_priv FROM wb_definer")
+
+
+def _bring_back_functions() -> None:
+    op.execute("GRANT CREATE ON SCHEMA wb TO wb_definer")
+    op.execute("SET ROLE wb_definer")
+    earlier = statements("0002_access.sql")
+    for name in ("readable_projects", "editable_projects", "visible_users"):
+        statement = next(each for each in earlier if f"CREATE FUNCTION wb.{name}()" in each)
+        op.execute(statement.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1))
+    op.execute("SET ROLE wb_owner")
+    op.execute("REVOKE CREATE ON SCHEMA wb FROM wb_definer")
 
 
 def downgrade() -> None:
+    _bring_back_functions()
     op.execute("DROP TRIGGER learn_words ON wb.prompts")
     for view in VIEWS:
         op.execute(f"DROP VIEW wb.{view}")
@@ -158,9 +176,7 @@ def downgrade() -> None:
     for table in READ:
         op.execute(f"DROP POLICY definer_read ON wb.{table}")
         op.execute(f"REVOKE SELECT ON wb.{table} FROM wb_definer")
-    op.create_index(
-        op.f("ix_executions_prompt_id"), "executions", ["prompt_id"], unique=False, schema="wb"
-    )
+    op.create_index(op.f("ix_executions_prompt_id"), "executions", ["prompt_id"], unique=False, schema="wb")
     op.drop_index("ix_executions_prompt_id_model_config_id", table_name="executions", schema="wb")
     op.drop_index("ix_executions_search", table_name="executions", schema="wb")
     op.drop_column("executions", "search", schema="wb")
@@ -173,6 +189,7 @@ def downgrade() -> None:
         schema="wb",
     )
     op.create_index("ix_prompts_search", "prompts", ["search"], schema="wb", postgresql_using="gin")
+    op.execute("ALTER TABLE wb.prompts RESET (toast_tuple_target)")
     op.execute(f"DROP FUNCTION {WORDS}")
     op.execute("DROP FUNCTION wb.tag_words(text[])")
     op.drop_table("prompt_words", schema="wb")

@@ -16,6 +16,7 @@ from workbench.cli.models import models
 from workbench.cli.output import complain
 from workbench.cli.projects import ab, prompt, run
 from workbench.cli.reports import report
+from workbench.cli.searches import search_outputs, search_prompts
 from workbench.cli.start import demo, lab
 from workbench.cli.upkeep import clean, doctor, health
 from workbench.errors import ConfigError, RunInterruptedError, WorkbenchError
@@ -59,6 +60,8 @@ _COMMANDS: tuple[Command | Group, ...] = (
     ab,
     report,
 )
+prompt.add_command(search_prompts)
+run.add_command(search_outputs)
 for _command in _COMMANDS:
     root.add_command(_command)
 

@@ -47,11 +47,13 @@ def clean_query(text: str) -> str:
     """
     if not isinstance(text, str):
         raise InputError(
-            f"a search is text, not {type(text).__name__}", cure="write it as 'refund', or '\"late payment\" -draft'"
+            f"a search is text, not {type(text).__name__}",
+            cure="write it as 'refund', or '\"late payment\" -draft'",
         )
     if len(text) > MAX_QUERY:
         raise InputError(
-            f"the search has {len(text):,} characters", cure=f"shorten it to {MAX_QUERY:,}; a few words find more"
+            f"the search has {len(text):,} characters",
+            cure=f"shorten it to {MAX_QUERY:,}; a few words find more",
         )
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     words = " ".join(printable.translate(str.maketrans("/._", "   ")).split())
@@ -62,7 +64,7 @@ def clean_query(text: str) -> str:
     return words
 
 
-def check_limit(limit: int) -> int:
+def check_limit(limit: object) -> int:
     """Return how many rows are wanted.
 
     Raises:
@@ -92,19 +94,25 @@ def moment(value: str | dt.date | dt.datetime | None, name: str, *, end: bool = 
         return None
     found: dt.date | dt.datetime = _parsed(value, name) if isinstance(value, str) else value
     if not isinstance(found, dt.date):
-        raise InputError(f"{name} is {value!r:.60}, not a time", cure="write it as 2026-11-25 or 2026-11-25T09:00")
+        raise InputError(
+            f"{name} is {value!r:.60}, not a time", cure="write it as 2026-11-25 or 2026-11-25T09:00"
+        )
     try:
         if not isinstance(found, dt.datetime):
             day = found + dt.timedelta(days=1) if end else found
             found = dt.datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the next line gives it the local zone
         return found if found.tzinfo else found.astimezone()
     except (OverflowError, OSError) as error:
-        raise InputError(f"{name} is {value!s:.60}, out of range", cure="give a year from 1970 to 9998") from error
+        raise InputError(
+            f"{name} is {value!s:.60}, out of range", cure="give a year from 1970 to 9998"
+        ) from error
 
 
 def _parsed(text: str, name: str) -> dt.date | dt.datetime:
     try:
-        return (dt.date if re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip()) else dt.datetime).fromisoformat(text.strip())
+        return (dt.date if re.fullmatch(r"\d{4}-\d\d-\d\d", text.strip()) else dt.datetime).fromisoformat(
+            text.strip()
+        )
     except ValueError as error:
         raise InputError(
             f"{name} is {text!r:.60}, not a time", cure="write it as 2026-11-25 or 2026-11-25T09:00"

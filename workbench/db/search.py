@@ -47,23 +47,32 @@ OUTPUTS: Mapping[str, str] = {
     "status": "str", "created_at": _TIME, "project": "str", "run_id": "str", "case_id": "str",
 }  # fmt: skip
 
-_HEADLINE = f"StartSel={OPEN}, StopSel={CLOSE}, MaxFragments=2, MinWords=6, MaxWords=18, FragmentDelimiter=\" … \""
+_HEADLINE = (
+    f'StartSel={OPEN}, StopSel={CLOSE}, MaxFragments=2, MinWords=6, MaxWords=18, FragmentDelimiter=" … "'
+)
 
 # A text of which the parser takes "a/b" for the name of a file is looked at a second time, its words apart.
 _SNIPPET = """
 LEFT JOIN LATERAL (
     SELECT CASE WHEN strpos(h.whole, %(open)s) > 0 OR f.query IS NULL THEN h.whole
                 ELSE ts_headline('english', translate(t.text, '/._', '   '), f.query, %(headline)s) END AS snippet
-    FROM (SELECT translate(left({text}, 20000), %(open)s || %(close)s, '') AS text) t,
+    FROM (SELECT translate(left(<text>, 20000), %(open)s || %(close)s, '') AS text) t,
          LATERAL (SELECT ts_headline('english', t.text, coalesce(f.query, ''), %(headline)s) AS whole) h
 ) s ON true
 """
 
+
+def _with_snippet(query: str, text: str) -> str:
+    """Put the making of the snippet into a statement; both are constants of this module."""
+    return query.replace("<snippet>", _SNIPPET.replace("<text>", text))
+
+
 #: The whole statement of a search in prompts; the benchmark explains it.
-PROMPT_QUERY = f"""
+PROMPT_QUERY = _with_snippet(
+    """
 WITH f AS MATERIALIZED (SELECT %(query)s::tsquery AS query)
 SELECT p.title, p.version, l.label, p.tags, s.snippet, i.rank::float8,
-       CASE WHEN %(similar)s::text IS NULL THEN 'words' ELSE 'similar' END, p.created_at, j.name, p.id
+       %(match)s::text, p.created_at, j.name, p.id
 FROM f, LATERAL wb.search_ids(
     f.query, similar_title => %(similar)s, max_rows => %(limit)s, projects => %(projects)s::uuid[], tag => %(tag)s,
     variable => %(variable)s, model => %(model)s, label => %(label)s, since => %(since)s, until => %(until)s,
@@ -74,11 +83,14 @@ LEFT JOIN LATERAL (
     SELECT string_agg(b.name, ', ' ORDER BY b.name) AS label
     FROM wb.prompt_labels b WHERE b.root_id = p.root_id AND b.prompt_id = p.id
 ) l ON true
-{_SNIPPET.format(text="concat_ws(' ', p.content, p.system_prompt)")}
+<snippet>
 ORDER BY i.place
-"""
+""",
+    "concat_ws(' ', p.content, p.system_prompt)",
+)
 
-_OUTPUT_QUERY = f"""
+_OUTPUT_QUERY = _with_snippet(
+    """
 WITH f AS MATERIALIZED (SELECT %(query)s::tsquery AS query)
 SELECT e.id, p.title, p.version, m.model_id, s.snippet, i.rank::float8, e.status, e.created_at, j.name, e.run_id,
        e.case_key
@@ -90,9 +102,11 @@ JOIN wb.executions e ON e.id = i.execution_id AND e.run_at = i.run_at
 JOIN wb.projects j ON j.id = e.project_id
 LEFT JOIN wb.prompts p ON p.id = e.prompt_id
 JOIN wb.model_configs m ON m.id = e.model_config_id
-{_SNIPPET.format(text="e.answer")}
+<snippet>
 ORDER BY i.place
-"""
+""",
+    "e.answer",
+)
 
 # The words of one's own projects: exactly or nearly the typed one; beginning with it; or at least alike.
 _NEAR = "SELECT DISTINCT word FROM wb.prompt_words WHERE word = ANY (%(near)s) AND (%(projects)s::uuid[] IS NULL OR project_id = ANY (%(projects)s)) LIMIT 12"
@@ -150,7 +164,13 @@ def understood(connection: Connection[Any], text: str) -> str | None:
 
 
 def prompts(
-    connection: Connection[Any], query: str | None, filters: Filters, *, limit: int, similar: str | None = None
+    connection: Connection[Any],
+    query: str | None,
+    filters: Filters,
+    *,
+    limit: int,
+    similar: str | None = None,
+    match: str = "words",
 ) -> list[tuple[Any, ...]]:
     """Return the rows of :data:`PROMPTS`, best first.
 
@@ -160,10 +180,13 @@ def prompts(
         filters: what narrows the search.
         limit: at most so many.
         similar: also prompts whose title is like this text.
+        match: what the column ``match`` says.
 
     """
     return connection.execute(
-        PROMPT_QUERY, _parameters(query, filters) | {"limit": limit, "similar": similar}, prepare=False
+        PROMPT_QUERY,
+        _parameters(query, filters) | {"limit": limit, "similar": similar, "match": match},
+        prepare=False,
     ).fetchall()
 
 
@@ -206,7 +229,10 @@ def projects_named(connection: Connection[Any], name: str) -> list[uuid.UUID]:
 def models_like(connection: Connection[Any], name: str) -> list[uuid.UUID]:
     """Return the rows of a model, with or without the provider in front."""
     names = [name, f"openrouter/{name}", name.removeprefix("openrouter/")]
-    return [row[0] for row in connection.execute("SELECT id FROM wb.model_configs WHERE model_id = ANY (%s)", [names])]
+    return [
+        row[0]
+        for row in connection.execute("SELECT id FROM wb.model_configs WHERE model_id = ANY (%s)", [names])
+    ]
 
 
 def versions_of(
