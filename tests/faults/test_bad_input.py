@@ -79,7 +79,7 @@ def ask_server(answered):
 def point(wb, url, retry=QUICK):
     """Let ``mine/m`` lead to that URL, with this patience."""
     mine = OpenAICompatible(name="mine", base_url=url, key=Secret("sk-test"), retry=retry)
-    wb.models._registry = Registry(wb.settings, providers={"mine": mine})
+    wb.models._registry = Registry(wb.config, providers={"mine": mine})
 
 
 def run(wb, rows=ROWS, **options):
@@ -160,7 +160,7 @@ def test_a_schema_of_another_version(answered, admin_url, ann_url, found, cure):
     with psycopg.connect(admin_url.reveal()) as connection:
         connection.execute("UPDATE wb.alembic_version SET version_num = %s", [found])
     with refused(SchemaVersionError, f"revision {found}") as caught:
-        connect(ann_url.reveal(), settings=answered.settings)
+        connect(ann_url.reveal(), settings=answered.config)
     assert cure in caught.value.cure
 
 
@@ -191,7 +191,7 @@ def test_a_model_that_is_not_there(answered, model, kind, said):
 
 
 def test_weights_that_are_damaged(answered):
-    path = answered.settings.home / "models" / "smollm2.gguf"
+    path = answered.config.home / "models" / "smollm2.gguf"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"GGUF, but cut off")
     with refused(WeightsError, "the weights of smollm2 have SHA-256") as caught:

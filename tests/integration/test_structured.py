@@ -52,7 +52,7 @@ def rows(ann_url):
 def script(wb, answers, name="mine"):
     """Let ``mine/m`` answer by a script."""
     provider = FakeProvider(script=answers, name=name)
-    wb.models._registry = Registry(wb.settings, providers={name: provider})
+    wb.models._registry = Registry(wb.config, providers={name: provider})
     wb.models._chosen.clear()
 
 
@@ -118,7 +118,7 @@ def test_a_schema_that_was_saved_is_content_and_works_in_another_kernel(wb, ann_
     )
     assert wb.prompts.save("tone", "Tone of: {{ text }}", settings={"schema": JSON}).version == 2
     assert isinstance(saved(text="bad").parsed, Review)
-    with workbench.connect(ann_url.reveal(), settings=wb.settings) as other:
+    with workbench.connect(ann_url.reveal(), settings=wb.config) as other:
         result = other.prompts.get("tone@1")(text="bad")
     assert result.parsed == result.json == {"tone": "negative", "confidence": result.json["confidence"]}
     assert rows()[0][-1] == rows()[1][-1]
@@ -190,7 +190,7 @@ def test_answers_that_do_not_match_count_towards_the_budget(wb, tone):
         wb.models._store(session, ModelInfo(model_id="mine/m", name="m", **price))
     with ScriptedServer(completion("no JSON")) as server:  # each costs 0.00012, as it says
         mine = OpenAICompatible(name="mine", base_url=server.url, key=Secret("sk-test"))
-        wb.models._registry = Registry(wb.settings, providers={"mine": mine})
+        wb.models._registry = Registry(wb.config, providers={"mine": mine})
         data = [{"text": str(n)} for n in range(200)]
         with pytest.raises(BudgetError):
             wb.run(tone, data=data, model="mine/m", schema=JSON, budget=0.0036, concurrency=4, progress=False)

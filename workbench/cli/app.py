@@ -19,6 +19,7 @@ from workbench.cli.output import complain
 from workbench.cli.projects import ab, run
 from workbench.cli.prompts import prompt
 from workbench.cli.reports import report
+from workbench.cli.searches import search_outputs, search_prompts
 from workbench.cli.start import demo, lab
 from workbench.cli.upkeep import clean, doctor, health
 from workbench.errors import ConfigError, RunInterruptedError, WorkbenchError
@@ -65,6 +66,8 @@ _COMMANDS: tuple[Command | Group, ...] = (
     import_prompts,
     export_prompts,
 )
+prompt.add_command(search_prompts)
+run.add_command(search_outputs)
 for _command in _COMMANDS:
     root.add_command(_command)
 

@@ -38,6 +38,7 @@ class Card:
         columns: a table's headings.
         rows: its cells, as text.
         numeric: positions of the columns that hold numbers.
+        marked: positions of the columns in which words are marked (``core.search``).
         note: the small line at the end.
 
     """
@@ -47,6 +48,7 @@ class Card:
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     numeric: Sequence[int] = ()
+    marked: Sequence[int] = ()
     note: str = ""
 
 

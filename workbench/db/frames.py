@@ -23,13 +23,16 @@ __all__ = [
     "EXECUTIONS",
     "FIELD_TYPES",
     "RUNS",
+    "STATISTICS",
     "TESTS",
     "arms",
     "costs",
     "evaluations",
     "executions",
+    "frame_of",
     "jsonb",
     "runs",
+    "statistics",
     "tests",
 ]
 
@@ -78,6 +81,13 @@ TESTS: Columns = {
     "name": "str", "created_at": _TIME, "status": "str", "a": "str", "b": "str", "metric": "str", "dataset": "str",
     "sample_size": "Int64", "looks": "Int64", "verdict": "str", "effect": "float64", "low": "float64",
     "high": "float64", "p_value": "float64",
+}  # fmt: skip
+
+#: Columns of ``wb.stats().frame``: one row a person and project.
+STATISTICS: Columns = {
+    "person": "str", "project": "str", "prompts": "Int64", "versions": "Int64", "executions": "Int64",
+    "failed": "Int64", "tokens": "Int64", "cost": "float64", "cost_unknown": "Int64", "latency_ms": "float64",
+    "models": "Int64",
 }  # fmt: skip
 
 #: Types that a field of an answer may be read as, and how pandas holds them.
@@ -206,6 +216,15 @@ def tests(database: Database, project_id: uuid.UUID) -> pd.DataFrame:
     return _fetch(database, sql.SQL(_TESTS), TESTS, {"project": project_id})
 
 
+def statistics(database: Database, projects: Sequence[uuid.UUID] | None = None) -> pd.DataFrame:
+    """Return what each person did in each project, in the columns of :data:`STATISTICS`."""
+    chosen = None if projects is None else list(projects)
+    query = sql.SQL(
+        "SELECT {} FROM wb.v_stats WHERE {}::uuid[] IS NULL OR project_id = ANY ({}) ORDER BY project, person"
+    ).format(sql.SQL(", ").join(map(sql.Identifier, STATISTICS)), chosen, chosen)
+    return _fetch(database, query, STATISTICS)
+
+
 def jsonb(
     database: Database, table: str, column: str, fields: Mapping[str, str], *, limit: int | None = None
 ) -> pd.DataFrame:
@@ -259,8 +278,6 @@ def _fetch(
     columns: Columns,
     parameters: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    import pandas as pd
-
     with database.driver() as connection:
         try:
             rows = connection.execute(query, parameters).fetchall()
@@ -269,6 +286,13 @@ def _fetch(
             raise DataError(
                 f"an answer's field has another type: {said}", cure="read the field as text or jsonb"
             ) from error
+    return frame_of(rows, columns)
+
+
+def frame_of(rows: Sequence[Sequence[Any]], columns: Columns) -> pd.DataFrame:
+    """Return rows as a DataFrame with declared columns: name → type."""
+    import pandas as pd
+
     data = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     return pd.DataFrame(
         {name: _series(values, kind) for (name, kind), values in zip(columns.items(), data, strict=True)}

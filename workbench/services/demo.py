@@ -66,7 +66,7 @@ def run_demo(
     workbench.use(PROJECT)
     chosen = model or workbench.default_model or workbench.models.fetch(_LOCAL, progress)
     workbench.models.choose(chosen)
-    folder = workbench.settings.home / "reports"
+    folder = workbench.config.home / "reports"
     folder.mkdir(parents=True, exist_ok=True)
     values: Mapping[str, Any] = {"model": chosen, "n_cases": n_cases, "project": PROJECT}
     progress(f"running 01_quickstart.ipynb with {chosen}")

@@ -62,7 +62,7 @@ class Models:
     def registry(self) -> Registry:
         """The providers; made at the first use."""
         if self._registry is None:
-            self._registry = Registry(self._wb.settings, endpoints=self._endpoints())
+            self._registry = Registry(self._wb.config, endpoints=self._endpoints())
         return self._registry
 
     def choose(self, explicit: str | None = None, version: PromptVersion | None = None) -> ChosenModel:
@@ -132,7 +132,7 @@ class Models:
 
     def fetch(self, name: str = "smollm2", progress: Callable[[str], None] | None = None) -> str:
         """Download the weights of a local model, checked by their hash; return its model id."""
-        weights.fetch(name, self._wb.settings.home, progress)
+        weights.fetch(name, self._wb.config.home, progress)
         self._registry = None
         return f"local/{name}"
 
@@ -203,4 +203,4 @@ class Models:
     def _endpoints(self) -> Mapping[str, str]:
         with self._wb.database.session() as session:
             stored = accounts.settings(session, self._wb.database.user_id).get("endpoints", {})
-        return {**stored, **self._wb.settings.endpoints}
+        return {**stored, **self._wb.config.endpoints}

@@ -21,21 +21,18 @@ from workbench.errors import (
     did_you_mean,
 )
 from workbench.services.composing import with_includes
+from workbench.services.finding import FindsPrompts
 from workbench.services.saving import draft_of, store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.services.workbench import Workbench
 
 __all__ = ["Prompts"]
 
 
-class Prompts:
+class Prompts(FindsPrompts):
     """The prompts of the project in use: ``wb.prompts``."""
-
-    def __init__(self, workbench: Workbench) -> None:
-        self._wb = workbench
 
     def save(
         self,

@@ -77,7 +77,7 @@ class Reports:
         declared = read_parameters(path)
         project = {"project": self._wb.project} if "project" in declared else {}
         values = check_parameters(declared, {**project, **(parameters or {})})
-        folder = self._wb.settings.home / "reports"
+        folder = self._wb.config.home / "reports"
         folder.mkdir(parents=True, exist_ok=True)
         files = folder / f"{path.stem}-{_slug(values)}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}"
         with self._wb.database.session() as session:

@@ -34,9 +34,13 @@ from workbench.settings import Settings
 if TYPE_CHECKING:
     from workbench.services.exchange import Exchange
     from workbench.services.experiments import Experiments
+    from workbench.services.found import Found
     from workbench.services.framing import Frames
     from workbench.services.library import Library
+    from workbench.services.own_settings import OwnSettings
     from workbench.services.reports import Reports
+    from workbench.services.search import Search
+    from workbench.services.statistics import Statistics
 
 __all__ = ["Workbench", "connect"]
 
@@ -48,6 +52,7 @@ class Workbench(Rich):
 
     Attributes:
         project: the name of the project in use.
+        config: the process's settings, from the environment.
         last: the last result of any verb.
         default_model: answers where nothing else names a model.
         confirm_over: USD that a plan may cost before it asks.
@@ -58,7 +63,7 @@ class Workbench(Rich):
     def __init__(
         self, settings: Settings, database: Database, project: str | None = None, *, url: str | None = None
     ) -> None:
-        self.settings = settings
+        self.config = settings
         self._url = url
         self.database = database
         self.bridge = Bridge()
@@ -101,8 +106,8 @@ class Workbench(Rich):
         model = {"WORKBENCH_MODEL": self.default_model} if self.default_model else {}
         return {
             **os.environ,
-            "WORKBENCH_HOME": str(self.settings.home),
-            "DATABASE_URL": shareable_url(self.settings, self._url),
+            "WORKBENCH_HOME": str(self.config.home),
+            "DATABASE_URL": shareable_url(self.config, self._url),
             **model,
         }
 
@@ -145,6 +150,40 @@ class Workbench(Rich):
         from workbench.services.reports import Reports
 
         return Reports(self)
+
+    @cached_property
+    def settings(self) -> OwnSettings:
+        """What this person has chosen for themselves."""
+        from workbench.services.own_settings import OwnSettings
+
+        return OwnSettings(self)
+
+    @cached_property
+    def searching(self) -> Search:
+        """Search; its verbs are ``wb.prompts.search`` and ``wb.search_outputs``."""
+        from workbench.services.search import Search
+
+        return Search(self)
+
+    def search_outputs(self, text: str, limit: int = 20, **filters: Any) -> Found:
+        """Find answers by their words, best first.
+
+        Args:
+            text: the words; quotes make a phrase, ``OR`` an alternative, ``-word`` excludes.
+            limit: at most so many rows, up to 1,000.
+            filters: prompt (a title or reference), model, project, since, until, status.
+
+        Example:
+            >>> wb.search_outputs("refund", prompt="reply@prod", status="done")  # doctest: +SKIP
+
+        """
+        return self.searching.outputs(text, limit, **filters)
+
+    def stats(self, project: str | None = None) -> Statistics:
+        """Return what each person did in each project that this person can read: prompts, calls, tokens, cost."""
+        from workbench.services.statistics import statistics
+
+        return statistics(self, project)
 
     def ask(
         self,

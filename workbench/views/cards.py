@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.core.display import Rich, render
-from workbench.views.html import Html, output, status_line, table, tag
+from workbench.views.html import Html, marked, output, status_line, table, tag
 from workbench.views.theme import colour
 
 __all__ = ["card_html"]
@@ -28,7 +28,7 @@ def card_html(value: Rich) -> Html:
         kept = [i for i in range(len(card.columns)) if not card.rows or any(row[i] for row in card.rows)]
         grid = table(
             [card.columns[i] for i in kept],
-            [[row[i] for i in kept] for row in card.rows],
+            [[marked(row[i]) if i in card.marked else row[i] for i in kept] for row in card.rows],
             numeric=[place for place, i in enumerate(kept) if i in card.numeric],
             style="border-collapse:collapse;font-size:13px;margin:0",
         )

@@ -11,12 +11,14 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
+from workbench.core.search import CLOSE, OPEN, without_marks
 from workbench.views.theme import colour
 
 __all__ = [
     "Html",
     "escape",
     "join",
+    "marked",
     "output",
     "plot_text",
     "status_line",
@@ -146,6 +148,24 @@ def status_line(text: object) -> Html:
 def text_block(text: object) -> Html:
     """Return model text as it is: escaped, with its line breaks, in its own direction."""
     return tag("div", text, class_="wb-text", dir="auto", style="white-space:pre-wrap;overflow-wrap:anywhere")
+
+
+def marked(text: str) -> Html:
+    r"""Return a snippet with the words that were found as marks; everything else is text.
+
+    >>> marked("a \ue000<b>\ue001")
+    'a <mark style="background:none;color:inherit;font-weight:700">&lt;b&gt;</mark>'
+    """
+    parts = _MARKED.split(text)
+    return join(
+        tag("mark", part, style=_MARK) if place % 2 else without_marks(part)
+        for place, part in enumerate(parts)
+    )
+
+
+# Bold rather than coloured: it can be read in every theme, and in a report.
+_MARK = "background:none;color:inherit;font-weight:700"
+_MARKED = re.compile(f"{OPEN}([^{OPEN}{CLOSE}]*){CLOSE}")
 
 
 def warning_list(warnings: Iterable[tuple[object, object]]) -> Html:

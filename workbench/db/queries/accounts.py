@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, cast, func, or_, select, type_coerce, update
+from sqlalchemy.dialects.postgresql import JSONB, array, insert
 
 from workbench.db.tables import Project, ProjectMember, User
 
@@ -43,11 +43,18 @@ def settings(session: Session, user_id: uuid.UUID) -> dict[str, Any]:
 
 
 def set_setting(session: Session, user_id: uuid.UUID, path: Sequence[str], value: Any) -> None:
-    """Change one stored setting; ``path`` leads to it, at most two steps deep."""
-    merged = settings(session, user_id)
-    *parents, last = path
-    place = merged
-    for name in parents:
-        place = place.setdefault(name, {})
-    place[last] = value
-    session.execute(update(User).where(User.id == user_id).values(settings=merged))
+    """Change one stored setting in the database, where two writers at once both leave theirs.
+
+    Args:
+        session: the transaction.
+        user_id: the person.
+        path: leads to it; what is missing on the way becomes an object.
+        value: anything that JSON can hold.
+
+    """
+    changed: ColumnElement[Any] = type_coerce(User.settings, JSONB)
+    for depth in range(1, len(path)):
+        place = array(path[:depth], type_=Text)
+        changed = func.jsonb_set(changed, place, func.coalesce(changed.op("#>")(place), cast({}, JSONB)))
+    changed = func.jsonb_set(changed, array(path, type_=Text), cast(value, JSONB))
+    session.execute(update(User).where(User.id == user_id).values(settings=changed))

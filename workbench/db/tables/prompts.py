@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
+    Column,
     Computed,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     String,
+    Table,
     UniqueConstraint,
     text,
 )
@@ -22,11 +24,17 @@ from sqlalchemy.types import Text
 
 from workbench.db.base import Base, Json, JsonList, Now, OwnerId, Pk, ProjectId, Tags
 
-__all__ = ["LibraryPrompt", "Prompt", "PromptLabel"]
+__all__ = ["LibraryPrompt", "Prompt", "PromptLabel", "prompt_words"]
 
-_SEARCH = (
-    "to_tsvector('english', coalesce(title, '') || ' ' || content || ' ' || coalesce(system_prompt, ''))"
-)
+# What separates words in titles, paths and names also does so in a query: "a/b", "a.b" and "a_b" are two words each.
+# The bounds keep a text of any size below the megabyte that a tsvector can hold.
+_SEARCH = """
+setweight(to_tsvector('english', translate(title, '/._', '   ')), 'A') ||
+setweight(to_tsvector('english', translate(wb.tag_words(tags), '/._', '   ')), 'B') ||
+setweight(to_tsvector('english', translate(left(note, 20000), '/._', '   ')), 'C') ||
+to_tsvector('english', translate(left(content, 60000), '/._', '   ')) ||
+to_tsvector('english', translate(left(coalesce(system_prompt, ''), 20000), '/._', '   '))
+"""
 
 
 class Prompt(Base):
@@ -54,6 +62,11 @@ class Prompt(Base):
             postgresql_using="gin",
             postgresql_ops={"includes": "jsonb_path_ops"},
             postgresql_where=text("includes <> '[]'::jsonb"),
+        ),
+        Index(
+            "ix_prompts_title_words",
+            text("to_tsvector('english', translate(title, '/._', '   '))"),
+            postgresql_using="gin",
         ),
         Index(
             "ix_prompts_title_trgm", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}
@@ -85,6 +98,16 @@ class Prompt(Base):
     updated_at: Mapped[Now]
     includes: Mapped[JsonList]
     search: Mapped[Any] = mapped_column(TSVECTOR, Computed(_SEARCH, persisted=True), deferred=True)
+
+
+#: The words of each project's prompts as they are written, for words that are misspelt. Written by a trigger only.
+prompt_words = Table(
+    "prompt_words",
+    Base.metadata,
+    Column("project_id", ForeignKey("wb.projects.id", ondelete="CASCADE"), nullable=False),
+    Column("word", Text(collation="C"), nullable=False),
+    Index(None, "project_id", "word"),
+)
 
 
 class PromptLabel(Base):

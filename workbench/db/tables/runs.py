@@ -7,13 +7,25 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Double, ForeignKey, ForeignKeyConstraint, Index, Integer, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workbench.db.base import Base, Json, Now, OwnerId, Pk, ProjectId, RunAt, Timestamp
 
 __all__ = ["Attempt", "Execution", "Run"]
+
+# The same separators as in prompts; the bound keeps an answer of any size below what a tsvector can hold.
+_ANSWER_WORDS = "to_tsvector('english', translate(left(answer, 60000), '/._', '   '))"
 
 
 class Run(Base):
@@ -63,6 +75,8 @@ class Execution(Base):
         ),
         Index("ix_executions_response_data", "response_data", postgresql_using="gin", postgresql_ops={"response_data": "jsonb_path_ops"}),
         Index("ix_executions_created_at", text("created_at DESC")),
+        Index("ix_executions_search", "search", postgresql_using="gin"),
+        Index("ix_executions_prompt_id_model_config_id", "prompt_id", "model_config_id"),
         Index("ix_executions_digest", "request_digest", postgresql_where=text("status = 'done'")),
     )  # fmt: skip
 
@@ -71,7 +85,7 @@ class Execution(Base):
     run_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("wb.runs.id", ondelete="CASCADE"), index=True)
     project_id: Mapped[ProjectId]
     user_id: Mapped[OwnerId]
-    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.prompts.id", ondelete="CASCADE"), index=True)
+    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.prompts.id", ondelete="CASCADE"))
     model_config_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.model_configs.id"), index=True)
     case_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("wb.cases.id"), index=True)
     case_key: Mapped[str | None]
@@ -103,6 +117,7 @@ class Execution(Base):
     cached_from: Mapped[uuid.UUID | None]
     created_at: Mapped[Now]
     finished_at: Mapped[dt.datetime | None]
+    search: Mapped[Any] = mapped_column(TSVECTOR, Computed(_ANSWER_WORDS, persisted=True), deferred=True)
 
 
 class Attempt(Base):

@@ -1,0 +1,229 @@
+"""Search in prompts and in what models answered: ``wb.prompts.search``, ``wb.search_outputs``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.refs import parse_ref
+from workbench.core.search import check_limit, clean_query, moment, single_line, typed_words
+from workbench.db import search as queries
+from workbench.db.frames import frame_of
+from workbench.errors import InputError, UnknownModelError, UnknownReferenceError, did_you_mean
+
+if TYPE_CHECKING:
+    from workbench.services.found import Found
+    from workbench.services.workbench import Workbench
+
+__all__ = ["STATUSES", "Moment", "Search"]
+
+#: A time as people give it: a datetime, a date, or either in ISO form.
+Moment = str | dt.date | dt.datetime
+
+#: What a call may be; only those that have an answer can be found by its words.
+STATUSES = ("planned", "sent", "done", "failed", "lost", "unknown", "late")
+
+#: The most that one look by filters alone returns.
+_ALL = 1_000
+
+
+class Search:
+    """Finds prompts and answers in every project that this person can read."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self._wb = workbench
+
+    def prompts(
+        self,
+        text: str,
+        limit: int = 20,
+        *,
+        tag: str | None = None,
+        project: str | None = None,
+        model: str | None = None,
+        label: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        scratch: bool = False,
+        all_versions: bool = False,
+    ) -> Found:
+        """Find prompts by their words; see ``wb.prompts.search``."""
+        shown, words = check_limit(limit), clean_query(text)
+        filters = queries.Filters(
+            projects=self.projects(project),
+            tag=_text(tag, "tag"),
+            model=_text(model, "model"),
+            label=_text(label, "label"),
+            since=moment(since, "since"),
+            until=moment(until, "until", end=True),
+            scratch=bool(scratch),
+            all_versions=bool(all_versions),
+        )
+        hint = ""
+        with self._wb.database.driver() as connection:
+            query = queries.understood(connection, words)
+            rows = queries.prompts(connection, query, filters, limit=shown) if query else []
+            if not rows:
+                meant, put = (
+                    queries.corrected(connection, query, typed_words(words), filters.projects)
+                    if query
+                    else (None, {})
+                )
+                rows = (
+                    queries.prompts(connection, meant, filters, limit=shown, match="similar") if meant else []
+                )
+                if not rows:
+                    put = {}
+                    rows = queries.prompts(
+                        connection, None, filters, limit=shown, similar=words, match="similar"
+                    )
+                hint = (
+                    _similar_hint(words, put)
+                    if rows
+                    else _nothing_hint(words, query, _named(filters, project))
+                )
+        return self._found(rows, queries.PROMPTS, f"prompts with {words}", hint)
+
+    def with_variable(self, name: str, limit: int = 100, *, project: str | None = None) -> Found:
+        """Find prompts that have a variable; see ``wb.prompts.with_variable``."""
+        shown = check_limit(limit)
+        variable = _text(name, "name") or ""
+        filters = queries.Filters(projects=self.projects(project), variable=variable)
+        with self._wb.database.driver() as connection:
+            rows = queries.prompts(connection, None, filters, limit=shown)
+        hint = "" if rows else f"no prompt has a variable {variable!r}; names are compared exactly"
+        return self._found(rows, queries.PROMPTS, f"prompts with the variable {variable}", hint)
+
+    def outputs(
+        self,
+        text: str,
+        limit: int = 20,
+        *,
+        prompt: str | None = None,
+        model: str | None = None,
+        project: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        status: str | None = None,
+    ) -> Found:
+        """Find answers by their words; see ``wb.search_outputs``."""
+        shown, words = check_limit(limit), clean_query(text)
+        projects = self.projects(project)
+        filters = queries.OutputFilters(
+            projects=projects,
+            prompts=self._versions(prompt, projects),
+            models=self._models(model),
+            since=moment(since, "since"),
+            until=moment(until, "until", end=True),
+            status=_status(status),
+        )
+        with self._wb.database.driver() as connection:
+            query = queries.understood(connection, words)
+            rows = queries.outputs(connection, query, filters, limit=shown) if query else []
+        named = {
+            "prompt": prompt,
+            "model": model,
+            "project": project,
+            "since": since,
+            "until": until,
+            "status": status,
+        }
+        chosen = [f"{name}={value!s}" for name, value in named.items() if value is not None]
+        hint = "" if rows else _nothing_hint(words, query, chosen)
+        return self._found(rows, queries.OUTPUTS, f"answers with {words}", hint)
+
+    def _found(
+        self, rows: Sequence[tuple[Any, ...]], columns: Mapping[str, str], heading: str, hint: str
+    ) -> Found:
+        from workbench.services.found import Found
+
+        place = list(columns).index("snippet")
+        lines = [(*row[:place], single_line(row[place] or ""), *row[place + 1 :]) for row in rows]
+        count = f"{len(rows)} {heading}" if rows else f"no {heading}"
+        found = Found.of(frame_of(lines, columns), heading=count, hint=hint)
+        self._wb.last = found
+        return found
+
+    def projects(self, name: str | None) -> list[uuid.UUID] | None:
+        """Return the ids of the readable projects of a name, or None for no name.
+
+        Raises:
+            UnknownReferenceError: there is none.
+
+        """
+        if name is None:
+            return None
+        with self._wb.database.driver() as connection:
+            found = queries.projects_named(connection, _text(name, "project") or "")
+        if not found:
+            known = self._wb.projects()
+            cure = did_you_mean(name, known) or f"there are {', '.join(known[:10])}"
+            raise UnknownReferenceError(f"there is no project {name!r:.300}", cure=cure)
+        return found
+
+    def _versions(self, prompt: str | None, projects: list[uuid.UUID] | None) -> list[uuid.UUID] | None:
+        if prompt is None:
+            return None
+        ref = parse_ref(_text(prompt, "prompt") or "")
+        with self._wb.database.driver() as connection:
+            found = queries.versions_of(connection, ref, projects)
+        if not found:
+            raise UnknownReferenceError(
+                f"no project that you can read has a prompt {str(ref)!r}",
+                cure=f"look for it: wb.prompts.search({ref.title!r})",
+            )
+        return found
+
+    def _models(self, model: str | None) -> list[uuid.UUID] | None:
+        if model is None:
+            return None
+        with self._wb.database.driver() as connection:
+            found = queries.models_like(connection, _text(model, "model") or "")
+        if not found:
+            known = self._wb.models.list()
+            cure = did_you_mean(model, known) or "see those that were used: wb.models.list()"
+            raise UnknownModelError(f"no call was made to a model {model!r:.300}", cure=cure)
+        return found
+
+
+def _text(value: object, name: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > 300:
+        raise InputError(
+            f"{name} is {value!r:.60}", cure=f"give a {name} as text on one line, or leave it out"
+        )
+    return value.strip()
+
+
+def _status(status: str | None) -> str | None:
+    if status is not None and status not in STATUSES:
+        cure = did_you_mean(str(status), STATUSES) or f"use one of {', '.join(STATUSES)}"
+        raise InputError(f"there is no status {status!r:.60}", cure=cure)
+    return status
+
+
+def _named(filters: queries.Filters, project: str | None) -> list[str]:
+    given = {name: getattr(filters, name) for name in ("tag", "model", "label", "since", "until")}
+    return [f"{name}={value!s}" for name, value in {**given, "project": project}.items() if value is not None]
+
+
+def _similar_hint(words: str, put: Mapping[str, Sequence[str]]) -> str:
+    if not put:
+        return f"nothing has the words {words}; these titles are like it"
+    meant = ", ".join(f"{' or '.join(found[:3])} for {word}" for word, found in put.items())
+    return f"nothing has the words {words}; searched for {meant}"
+
+
+def _nothing_hint(words: str, query: str | None, filters: Sequence[str]) -> str:
+    """Say what was too narrow, or too common."""
+    if query is None:
+        return f"{words!r} has only words that are too common to be searched for; add another one"
+    advice = []
+    if filters:
+        advice.append(f"leave out {', '.join(filters)}")
+    if len(words.split()) > 1 and " or " not in words.lower():
+        advice.append("write OR between words of which one is enough")
+    return "; ".join(advice) or "try another word, or a part of one"
