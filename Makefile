@@ -43,7 +43,7 @@ format: .venv/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format
 
 bench: .venv/.dev ## Measure speed side by side with a floor (a few minutes; prints ratios)
-	@for program in embedded_start prompt_overhead provider_overhead ledger compare; do \
+	@for program in embedded_start prompt_overhead provider_overhead ledger compare search; do \
 		printf '\n== %s\n' $$program; $(BIN)/python benchmarks/$$program.py; done
 
 wheel: .venv/.dev ## Build the wheel into dist/

@@ -7,9 +7,12 @@ import io
 import json
 import uuid
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import psycopg
+
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = ["Corpus", "fill"]
 

@@ -133,7 +133,7 @@ BEGIN
     FROM (
         SELECT DISTINCT ON (CASE WHEN all_versions THEN p.id ELSE p.root_id END)
                p.id, p.created_at,
-               greatest(ts_rank(p.search, coalesce(query, ''), 1),
+               greatest(CASE WHEN query IS NULL THEN 0 ELSE ts_rank(p.search, query, 1) END,
                         CASE WHEN similar_title IS NOT NULL THEN public.word_similarity(similar_title, p.title) END) AS score
         FROM wb.prompts p
         WHERE p.id = ANY (candidates)

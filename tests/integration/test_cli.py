@@ -669,3 +669,29 @@ def test_the_demo_ends_with_a_verdict_and_a_report(anns, tmp_path):
     report = next(line.split(maxsplit=1)[1] for line in out.splitlines() if line.startswith("report:"))
     assert Path(report).is_file()
     assert json.loads(anns("ab", "list", "--project", "quickstart", "--json")[1])[0]["verdict"]
+
+
+# --- search ---
+
+
+def test_prompts_and_answers_are_found_from_the_command_line(held, anns):
+    code, out, err = anns("prompt", "search", "please")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].split() == ["prompt", "version", "label", "snippet", "project"]
+    assert "«Please» say" in out
+    (row,) = json.loads(anns("prompt", "search", "say", "-", "--label", "latest", "--json")[1])
+    assert (row["prompt"], row["version"], row["match"]) == ("say", 2, "words")
+    assert (
+        len(json.loads(anns("run", "search", "say", "--prompt", "say@1", "--limit", "3", "--json")[1])) == 3
+    )
+    assert json.loads(anns("prompt", "search", "zebra", "--json")[1]) == []
+    assert anns("prompt", "search", "zebra") == (
+        0,
+        "",
+        "no prompts with zebra: try another word, or a part of one\n",
+    )
+    code, out, err = anns("prompt", "search", "plese")
+    assert (code, "nothing has the words plese; searched for please for plese" in err) == (0, True)
+    assert "say" in out
+    code, _, err = anns("run", "search", "say", "--status", "dome")
+    assert (code, "did you mean 'done'?" in err) == (2, True)

@@ -260,7 +260,7 @@ def test_what_only_the_database_refuses_is_found_among_many(wb, tmp_path, admin_
     report = wb.exchange.import_file(tmp_path / "x.jsonl")
     assert (report.new, report.failed) == (31, 1)
     assert report.failures[0].title == "wide"
-    assert "tsvector" in report.failures[0].reason
+    assert "check constraint" in report.failures[0].reason
 
 
 def test_an_archived_prompt_takes_no_new_version(wb, tmp_path, ann_url):

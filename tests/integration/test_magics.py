@@ -288,6 +288,16 @@ def test_promptcmd_reaches_the_library_the_models_and_files(cell, wb, tmp_path, 
     assert "nowhere.yaml" in error(cell, "%promptcmd import nowhere.yaml")
 
 
+def test_promptcmd_searches_prompts_and_answers(cell):
+    cell("%%prompt tone -p text=marvellous\nWhat is the tone of {{ text }}")
+    assert cell("%promptcmd search tone").prompt.tolist() == ["tone"]
+    assert "similar" in cell("%promptcmd search toone")["match"].tolist()
+    assert "<mark" in cell("%promptcmd search tone")._repr_mimebundle_()["text/html"]
+    assert len(cell("%promptcmd search marvellous --outputs")) == 1
+    assert len(cell("%promptcmd search 'tone -marvellous' -n 1")) == 1
+    assert "default" in str(cell("%promptcmd stats"))
+
+
 def test_an_untitled_prompt_gets_a_title_after_it_was_tried(cell, wb):
     cell("%%prompt -p text=a\nTone of {{ text }}")
     assert cell("%promptcmd keep tone").title == "tone"

@@ -102,7 +102,7 @@ def test_every_view_runs_with_its_readers_rights(admin):
         admin,
         "SELECT relname, coalesce(reloptions::text, '') FROM pg_class WHERE relnamespace = 'wb'::regnamespace AND relkind = 'v'",
     )
-    assert len(found) >= 6
+    assert len(found) >= 8
     assert [name for name, options in found if "security_invoker=true" not in options] == []
 
 
@@ -115,7 +115,7 @@ def test_definer_functions_fix_their_search_path_and_are_not_for_everybody(admin
         FROM pg_proc p WHERE p.pronamespace = ANY (ARRAY['wb', 'wb_priv']::regnamespace[])
         """,
     )
-    assert len(found) >= 9
+    assert len(found) >= 13
     for name, owner, config, public in found:
         assert "search_path=pg_catalog, pg_temp" in config, name
         assert not public, name

@@ -126,7 +126,7 @@ def typed_words(query: str) -> list[str]:
     ['refnd', 'late', 'payment']
     """
     found = re.findall(r"(?<![\w-])[^\W\d_]{3,30}(?!\w)", query.lower())
-    return list(dict.fromkeys(word for word in found if word != "or"))[:_MAX_WORDS]
+    return list(dict.fromkeys(word for word in found if word.isalpha() and word != "or"))[:_MAX_WORDS]
 
 
 def near_words(word: str) -> list[str]:

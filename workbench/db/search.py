@@ -54,10 +54,12 @@ _HEADLINE = (
 # A text of which the parser takes "a/b" for the name of a file is looked at a second time, its words apart.
 _SNIPPET = """
 LEFT JOIN LATERAL (
-    SELECT CASE WHEN strpos(h.whole, %(open)s) > 0 OR f.query IS NULL THEN h.whole
-                ELSE ts_headline('english', translate(t.text, '/._', '   '), f.query, %(headline)s) END AS snippet
-    FROM (SELECT translate(left(<text>, 20000), %(open)s || %(close)s, '') AS text) t,
-         LATERAL (SELECT ts_headline('english', t.text, coalesce(f.query, ''), %(headline)s) AS whole) h
+    SELECT CASE WHEN f.query IS NULL THEN left(h.plain, 160)
+                WHEN strpos(h.cut, %(open)s) > 0 THEN h.cut
+                ELSE ts_headline('english', translate(h.plain, '/._', '   '), f.query, %(headline)s) END AS snippet
+    FROM (SELECT translate(left(<text>, 20000), %(open)s || %(close)s, '') AS plain) t,
+         LATERAL (SELECT t.plain, CASE WHEN f.query IS NOT NULL
+                                       THEN ts_headline('english', t.plain, f.query, %(headline)s) END AS cut) h
 ) s ON true
 """
 

@@ -89,6 +89,11 @@ def _archive(wb: Workbench, words: Words, _: CommandLine) -> Any:
     return wb.prompts.get(words[0])
 
 
+def _search(wb: Workbench, words: Words, line: CommandLine) -> Any:
+    find = wb.search_outputs if line.outputs else wb.prompts.search
+    return find(" ".join(words), line.limit or 20)
+
+
 def _models(wb: Workbench, words: Words, _: CommandLine) -> Any:
     return wb.models.guide(words[0]) if words else wb.models.frame()
 
@@ -138,6 +143,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "models": Command(0, 1, _models),
     "import": Command(1, 2, _import),
     "export": Command(1, 2, _export),
+    "search": Command(1, None, _search),
+    "stats": Command(0, 0, lambda wb, _, __: wb.stats()),
     "runs": Command(0, 0, lambda wb, _, line: wb.frames.runs(limit=line.limit or 20)),
     "cost": Command(0, 0, lambda wb, _, __: wb.frames.costs()),
 }

@@ -134,6 +134,7 @@ class CommandLine:
     verb: str
     words: tuple[str, ...] = ()
     limit: int | None = None
+    outputs: bool = False
     yes: bool = False
     quiet: bool = False
     help: bool = False
