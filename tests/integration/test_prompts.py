@@ -169,6 +169,7 @@ def test_forks_are_new_prompts_and_the_tree_shows_where_they_came_from(wb):
         ("x",),
         "forked from tone@1",
     )
+    assert wb.prompts.fork("tone@1", "tone-short").id == short.id
     wb.prompts.save("tone-short", "A!")
     wb.prompts.fork("tone-short", "tone-shorter")
     wb.prompts.fork("tone@2", "tone-long")

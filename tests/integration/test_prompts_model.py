@@ -96,12 +96,14 @@ class Prompts(RuleBasedStateMachine):
     def fork(self, data, new):
         title, family = self._any(data)
         version = data.draw(st.integers(1, len(family.texts)))
-        if new in self.model:
+        taken = self.model.get(new)
+        if taken is not None and taken.source != (family, version):
             with pytest.raises(NameTakenError):
                 self.wb.prompts.fork(f"{title}@{version}", new)
             return
-        self.wb.prompts.fork(f"{title}@{version}", new)
-        self.model[new] = Family([family.texts[version - 1]])
+        assert self.wb.prompts.fork(f"{title}@{version}", new).content == family.texts[version - 1]
+        if taken is None:
+            self.model[new] = Family([family.texts[version - 1]], source=(family, version))
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), new=st.sampled_from(TITLES))

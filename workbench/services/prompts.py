@@ -253,8 +253,10 @@ class Prompts(FindsPrompts):
     def fork(self, ref: PromptVersion | str, new_title: str, *, note: str = "") -> PromptVersion:
         """Begin a new prompt with the content of a version; ``tree`` shows where it came from.
 
+        The same fork again is the one that is there.
+
         Raises:
-            NameTakenError: there is a prompt of that title.
+            NameTakenError: there is another prompt of that title.
 
         """
         title = check_title(new_title)

@@ -216,13 +216,16 @@ def remove_label(session: Session, root_id: uuid.UUID, name: str) -> None:
 
 
 def fork(session: Session, scope: Scope, source: PromptVersion, title: str, *, note: str) -> uuid.UUID:
-    """Begin a new family with the content of a version; return its first row.
+    """Begin a new family with the content of a version; return its first row, also when it was forked before.
 
     Raises:
-        NameTakenError: there is a prompt of that title.
+        NameTakenError: there is another prompt of that title.
 
     """
-    if family(session, scope.project_id, title) is not None:
+    taken = family(session, scope.project_id, title)
+    if taken is not None:
+        if session.get_one(Prompt, taken).parent_id == source.id:  # a cell that is run again
+            return taken
         raise NameTakenError(
             f"there is a prompt {title!r} already", cure="choose another title, or save to that one"
         )
