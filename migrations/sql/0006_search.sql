@@ -40,6 +40,9 @@ $$
 -- if it is, walking back by time meets enough hits soon; if not, the index finds them all, and there are few. With
 -- share s of the rows, the walk reads wanted / s of them, the index s * total; a row of the walk costs about twice as
 -- much. The walk ends after twice the expected way; then the index is asked after all.
+--
+-- Whoever may read at most 500 rows has their own rows read one by one, so that not even the time that it takes
+-- tells what others have written.
 CREATE FUNCTION wb.search_ids(
     query tsquery, similar_title text DEFAULT NULL, max_rows integer DEFAULT 20, projects uuid[] DEFAULT NULL,
     tag text DEFAULT NULL, variable text DEFAULT NULL, model text DEFAULT NULL, label text DEFAULT NULL,
@@ -58,7 +61,7 @@ AS $$
 DECLARE
     mine uuid[] := wb.readable_projects();
     shown integer := least(greatest(max_rows, 1), 1000);
-    wanted integer := greatest(200, 4 * shown);
+    wanted integer := greatest(100, 4 * shown);
     total float8 := (SELECT reltuples FROM pg_class WHERE oid = 'wb.prompts'::regclass);
     named text[] := ARRAY[model, 'openrouter/' || model, regexp_replace(model, '^openrouter/', '')];
     models uuid[] := ARRAY(SELECT m.id FROM wb.model_configs m WHERE m.model_id = ANY (named));
@@ -76,18 +79,21 @@ DECLARE
         AND p.root_id <> ALL ($10)
     $condition$;
     -- The scan of the index by time gives the order, and ends at the last row that is wanted; a sort would not.
-    walk CONSTANT text := '(SELECT p.id, p.search FROM (SELECT * FROM wb.prompts ORDER BY created_at DESC LIMIT $12) p WHERE '
+    walk CONSTANT text := '(SELECT p.id, p.root_id, p.search FROM (SELECT * FROM wb.prompts ORDER BY created_at DESC LIMIT $12) p WHERE '
         || condition || ' OFFSET 0) h WHERE h.search @@ $11';
     seen uuid[] := '{}';
     candidates uuid[] := '{}';
     found uuid[];
+    families uuid[];
+    few boolean;
     sample CONSTANT integer := CASE WHEN total > 300000 THEN 500 ELSE 250 END;
     met integer := 0;
 BEGIN
     IF projects IS NOT NULL THEN
         mine := ARRAY(SELECT unnest(mine) INTERSECT SELECT unnest(projects));
     END IF;
-    IF query IS NOT NULL AND total > 10000 THEN
+    few := (SELECT count(*) FROM (SELECT FROM wb.prompts p WHERE p.project_id = ANY (mine) LIMIT 501) r) <= 500;
+    IF query IS NOT NULL AND total > 10000 AND NOT few THEN
         EXECUTE 'SELECT count(*) FROM ' || walk INTO met
         USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, sample;
     END IF;
@@ -96,15 +102,19 @@ BEGIN
         EXIT WHEN query IS NULL AND similar_title IS NOT NULL;
         found := NULL;
         IF met::float8 * met * total > 2.0 * wanted * sample * sample THEN
-            EXECUTE 'SELECT array_agg(w.id) FROM (SELECT h.id FROM ' || walk || ' LIMIT $13) w'
-            INTO found
+            EXECUTE 'SELECT array_agg(w.id), array_agg(DISTINCT w.root_id) FROM (SELECT h.id, h.root_id FROM ' || walk
+                || ' LIMIT $13) w'
+            INTO found, families
             USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, 2 * sample * wanted / met, wanted;
         END IF;
         IF found IS NULL OR cardinality(found) < wanted THEN
-            EXECUTE 'SELECT array_agg(h.id) FROM (SELECT h.id FROM (SELECT p.id, p.created_at FROM wb.prompts p WHERE ('
-                || CASE WHEN query IS NULL THEN '$11::tsquery IS NULL' ELSE 'p.search @@ $11' END || ') AND ' || condition
+            EXECUTE 'SELECT array_agg(h.id), array_agg(DISTINCT h.root_id) FROM (SELECT h.id, h.root_id FROM ('
+                'SELECT p.id, p.root_id, p.created_at FROM wb.prompts p WHERE ('
+                || CASE WHEN query IS NULL THEN '$11::tsquery IS NULL'
+                        WHEN few THEN '(p.search @@ $11) IS TRUE'  -- a form that no index knows
+                        ELSE 'p.search @@ $11' END || ') AND ' || condition
                 || ' OFFSET 0) h ORDER BY h.created_at DESC, h.id LIMIT $12) h'
-            INTO found
+            INTO found, families
             USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, wanted;
         END IF;
         EXIT WHEN found IS NULL;
@@ -118,7 +128,7 @@ BEGIN
             USING mine, scratch, tag, variables, named, models, label, since, until, seen, candidates, query, wanted;
         END IF;
         EXIT WHEN all_versions;
-        seen := ARRAY(SELECT DISTINCT p.root_id FROM wb.prompts p WHERE p.id = ANY (candidates));
+        seen := seen || families;
         EXIT WHEN cardinality(seen) >= shown;
     END LOOP;
     IF similar_title IS NOT NULL THEN
@@ -160,7 +170,7 @@ AS $$
 DECLARE
     mine uuid[] := wb.readable_projects();
     shown integer := least(greatest(max_rows, 1), 1000);
-    wanted integer := greatest(200, 4 * shown);
+    wanted integer := greatest(100, 4 * shown);
     total float8 := (SELECT reltuples FROM pg_class WHERE oid = 'wb.executions'::regclass);
     condition CONSTANT text := $condition$
         e.project_id = ANY ($1) AND e.purpose = 'run'
@@ -172,13 +182,15 @@ DECLARE
     walk CONSTANT text := '(SELECT e.id, e.search FROM (SELECT * FROM wb.executions ORDER BY created_at DESC LIMIT $8) e WHERE '
         || condition || ' OFFSET 0) h WHERE h.search @@ $7';
     found uuid[];
+    few boolean;
     sample CONSTANT integer := CASE WHEN total > 300000 THEN 500 ELSE 250 END;
     met integer := 0;
 BEGIN
     IF projects IS NOT NULL THEN
         mine := ARRAY(SELECT unnest(mine) INTERSECT SELECT unnest(projects));
     END IF;
-    IF total > 10000 THEN
+    few := (SELECT count(*) FROM (SELECT FROM wb.executions e WHERE e.project_id = ANY (mine) LIMIT 501) r) <= 500;
+    IF total > 10000 AND NOT few THEN
         EXECUTE 'SELECT count(*) FROM ' || walk INTO met USING mine, prompts, models, since, until, status, query, sample;
     END IF;
     IF met::float8 * met * total > 2.0 * wanted * sample * sample THEN
@@ -188,7 +200,7 @@ BEGIN
     END IF;
     IF found IS NULL OR cardinality(found) < wanted THEN
         EXECUTE 'SELECT array_agg(h.id) FROM (SELECT h.id FROM (SELECT e.id, e.created_at FROM wb.executions e'
-            ' WHERE e.search @@ $7 AND ' || condition || ' OFFSET 0) h ORDER BY h.created_at DESC, h.id LIMIT $8) h'
+            ' WHERE ' || CASE WHEN few THEN '(e.search @@ $7) IS TRUE' ELSE 'e.search @@ $7' END || ' AND ' || condition || ' OFFSET 0) h ORDER BY h.created_at DESC, h.id LIMIT $8) h'
         INTO found
         USING mine, prompts, models, since, until, status, query, wanted;
     END IF;

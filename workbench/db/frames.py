@@ -295,7 +295,11 @@ def frame_of(rows: Sequence[Sequence[Any]], columns: Columns) -> pd.DataFrame:
 
     data = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     return pd.DataFrame(
-        {name: _series(values, kind) for (name, kind), values in zip(columns.items(), data, strict=True)}
+        {
+            # as arrays: pandas would align the index of each Series with that of every other
+            name: _series(values, kind).array
+            for (name, kind), values in zip(columns.items(), data, strict=True)
+        }
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from workbench.core.display import Card, Rich
-from workbench.core.search import shown_marks
 
 __all__ = ["Found"]
 
@@ -37,11 +36,18 @@ class Found(Rich, pd.DataFrame):
     marked: tuple[str, ...]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, *, heading: str, hint: str = "") -> Found:
-        """Return the rows as a result; their snippets still have private marks."""
-        marked = tuple("" if pd.isna(text) else str(text) for text in frame["snippet"])
-        found = cls(frame.assign(snippet=pd.Series([shown_marks(text) for text in marked], dtype="str")))
-        found.heading, found.hint, found.marked = heading, hint, marked
+    def of(cls, frame: pd.DataFrame, *, marked: Sequence[str], heading: str, hint: str = "") -> Found:
+        """Return the rows as a result.
+
+        Args:
+            frame: the rows, their snippets without private marks.
+            marked: the snippets with them.
+            heading: what was searched.
+            hint: what to do, or what was understood.
+
+        """
+        found = cls(frame)
+        found.heading, found.hint, found.marked = heading, hint, tuple(marked)
         return found
 
     @property

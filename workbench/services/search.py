@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.refs import parse_ref
-from workbench.core.search import check_limit, clean_query, moment, single_line, typed_words
+from workbench.core.search import check_limit, clean_query, moment, shown_marks, single_line, typed_words
 from workbench.db import search as queries
 from workbench.db.frames import frame_of
 from workbench.errors import InputError, UnknownModelError, UnknownReferenceError, did_you_mean
@@ -140,9 +140,13 @@ class Search:
         from workbench.services.found import Found
 
         place = list(columns).index("snippet")
-        lines = [(*row[:place], single_line(row[place] or ""), *row[place + 1 :]) for row in rows]
+        marked = [single_line(row[place] or "") for row in rows]
+        lines = [
+            (*row[:place], shown_marks(text), *row[place + 1 :])
+            for row, text in zip(rows, marked, strict=True)
+        ]
         count = f"{len(rows)} {heading}" if rows else f"no {heading}"
-        found = Found.of(frame_of(lines, columns), heading=count, hint=hint)
+        found = Found.of(frame_of(lines, columns), marked=marked, heading=count, hint=hint)
         self._wb.last = found
         return found
 
