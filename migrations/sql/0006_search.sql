@@ -154,6 +154,57 @@ BEGIN
 END
 $$
 --;
+-- Up to which answer of each project the words are kept.
+CREATE TABLE wb_priv.kept_words (
+    project_id uuid PRIMARY KEY REFERENCES wb.projects (id) ON DELETE CASCADE,
+    until timestamptz NOT NULL
+)
+--;
+-- Keeps the words of answers that came since the last time, in the projects that this person may read, oldest first;
+-- returns of how many. To find the words of an answer takes ten times as long as to store it, so the ledger does not wait
+-- for it: the search does. Half a minute is looked at again, for what was committed later than it was finished. The
+-- bound keeps an answer of any size below the megabyte that a tsvector can hold.
+CREATE FUNCTION wb.keep_words(max_rows integer DEFAULT 1000) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET jit = off
+AS $$
+DECLARE
+    project uuid;
+    known timestamptz;
+    n integer;
+    kept integer := 0;
+BEGIN
+    FOREACH project IN ARRAY wb.readable_projects() LOOP
+        known := coalesce((SELECT k.until FROM wb_priv.kept_words k WHERE k.project_id = project), '-infinity');
+        WITH fresh AS (
+            SELECT e.id, e.run_at, e.prompt_id, e.model_config_id, e.status, e.created_at, e.finished_at, e.answer
+            FROM wb.executions e
+            WHERE e.project_id = project AND e.finished_at > known - interval '30 s'
+              AND e.answer IS NOT NULL AND e.purpose = 'run'
+              AND NOT EXISTS (SELECT FROM wb.execution_words w WHERE w.execution_id = e.id AND w.run_at = e.run_at)
+            ORDER BY e.finished_at
+            LIMIT least(greatest(max_rows, 1), 10000) - kept
+        ), added AS (
+            INSERT INTO wb.execution_words
+                (execution_id, run_at, project_id, prompt_id, model_config_id, status, created_at, search)
+            SELECT f.id, f.run_at, project, f.prompt_id, f.model_config_id, f.status, f.created_at,
+                   to_tsvector('english', translate(left(f.answer, 60000), '/._', '   '))
+            FROM fresh f
+            ON CONFLICT DO NOTHING
+        )
+        SELECT count(*) INTO n FROM fresh;
+        kept := kept + n;
+        EXIT WHEN kept >= least(greatest(max_rows, 1), 10000);  -- there may be more: the mark stays behind
+        IF n > 0 OR known = '-infinity' THEN
+            INSERT INTO wb_priv.kept_words AS k (project_id, until) VALUES (project, now())
+            ON CONFLICT (project_id) DO UPDATE SET until = greatest(k.until, excluded.until);
+        END IF;
+    END LOOP;
+    RETURN kept;
+END
+$$
+--;
 -- The same for what models answered. The key has two columns, as everything that refers to an execution.
 CREATE FUNCTION wb.search_output_ids(
     query tsquery, max_rows integer DEFAULT 20, projects uuid[] DEFAULT NULL, prompts uuid[] DEFAULT NULL,
@@ -171,15 +222,15 @@ DECLARE
     mine uuid[] := wb.readable_projects();
     shown integer := least(greatest(max_rows, 1), 1000);
     wanted integer := greatest(100, 4 * shown);
-    total float8 := (SELECT reltuples FROM pg_class WHERE oid = 'wb.executions'::regclass);
+    total float8 := (SELECT reltuples FROM pg_class WHERE oid = 'wb.execution_words'::regclass);
     condition CONSTANT text := $condition$
-        e.project_id = ANY ($1) AND e.purpose = 'run'
+        e.project_id = ANY ($1)
         AND ($2 IS NULL OR e.prompt_id = ANY ($2))
         AND ($3 IS NULL OR e.model_config_id = ANY ($3))
         AND ($4 IS NULL OR e.created_at >= $4) AND ($5 IS NULL OR e.created_at < $5)
         AND ($6 IS NULL OR e.status = $6)
     $condition$;
-    walk CONSTANT text := '(SELECT e.id, e.search FROM (SELECT * FROM wb.executions ORDER BY created_at DESC LIMIT $8) e WHERE '
+    walk CONSTANT text := '(SELECT e.execution_id, e.search FROM (SELECT * FROM wb.execution_words ORDER BY created_at DESC LIMIT $8) e WHERE '
         || condition || ' OFFSET 0) h WHERE h.search @@ $7';
     found uuid[];
     few boolean;
@@ -189,26 +240,27 @@ BEGIN
     IF projects IS NOT NULL THEN
         mine := ARRAY(SELECT unnest(mine) INTERSECT SELECT unnest(projects));
     END IF;
-    few := (SELECT count(*) FROM (SELECT FROM wb.executions e WHERE e.project_id = ANY (mine) LIMIT 501) r) <= 500;
+    few := (SELECT count(*) FROM (SELECT FROM wb.execution_words e WHERE e.project_id = ANY (mine) LIMIT 501) r) <= 500;
     IF total > 10000 AND NOT few THEN
         EXECUTE 'SELECT count(*) FROM ' || walk INTO met USING mine, prompts, models, since, until, status, query, sample;
     END IF;
     IF met::float8 * met * total > 2.0 * wanted * sample * sample THEN
-        EXECUTE 'SELECT array_agg(w.id) FROM (SELECT h.id FROM ' || walk || ' LIMIT $9) w'
+        EXECUTE 'SELECT array_agg(w.execution_id) FROM (SELECT h.execution_id FROM ' || walk || ' LIMIT $9) w'
         INTO found
         USING mine, prompts, models, since, until, status, query, 2 * sample * wanted / met, wanted;
     END IF;
     IF found IS NULL OR cardinality(found) < wanted THEN
-        EXECUTE 'SELECT array_agg(h.id) FROM (SELECT h.id FROM (SELECT e.id, e.created_at FROM wb.executions e'
-            ' WHERE ' || CASE WHEN few THEN '(e.search @@ $7) IS TRUE' ELSE 'e.search @@ $7' END || ' AND ' || condition || ' OFFSET 0) h ORDER BY h.created_at DESC, h.id LIMIT $8) h'
+        EXECUTE 'SELECT array_agg(h.execution_id) FROM (SELECT h.execution_id FROM (SELECT e.execution_id, e.created_at FROM wb.execution_words e'
+            ' WHERE ' || CASE WHEN few THEN '(e.search @@ $7) IS TRUE' ELSE 'e.search @@ $7' END || ' AND ' || condition
+            || ' OFFSET 0) h ORDER BY h.created_at DESC, h.execution_id LIMIT $8) h'
         INTO found
         USING mine, prompts, models, since, until, status, query, wanted;
     END IF;
     RETURN QUERY
-    SELECT e.id, e.run_at, ts_rank(e.search, query, 1) AS score
-    FROM wb.executions e
-    WHERE e.id = ANY (found)
-    ORDER BY score DESC, e.created_at DESC, e.id
+    SELECT e.execution_id, e.run_at, ts_rank(e.search, query, 1) AS score
+    FROM wb.execution_words e
+    WHERE e.execution_id = ANY (found)
+    ORDER BY score DESC, e.created_at DESC, e.execution_id
     LIMIT shown;
 END
 $$

@@ -20,6 +20,7 @@ depends_on = None
 READABLE = "project_id = ANY ((SELECT wb.readable_projects())::uuid[])"
 VIEWS = ("v_latest_prompts", "v_stats")
 SEARCH = (
+    "wb.keep_words(integer)",
     "wb.search_ids(tsquery, text, integer, uuid[], text, text, text, text, timestamptz, timestamptz, boolean, boolean)",
     "wb.search_output_ids(tsquery, integer, uuid[], uuid[], uuid[], timestamptz, timestamptz, text)",
 )
@@ -36,7 +37,6 @@ setweight(to_tsvector('english', translate(left(note, 20000), '/._', '   ')), 'C
 to_tsvector('english', translate(left(content, 60000), '/._', '   ')) ||
 to_tsvector('english', translate(left(coalesce(system_prompt, ''), 20000), '/._', '   '))
 """
-ANSWER_WORDS = "to_tsvector('english', translate(left(answer, 60000), '/._', '   '))"
 EARLIER_WORDS = (
     "to_tsvector('english', coalesce(title, '') || ' ' || content || ' ' || coalesce(system_prompt, ''))"
 )
@@ -58,11 +58,11 @@ def upgrade() -> None:
     op.create_index(
         "ix_prompt_words_project_id_word", "prompt_words", ["project_id", "word"], unique=False, schema="wb"
     )
+    _index_executions()
     functions, views = _functions_and_views()
     for statement in functions:
         op.execute(statement)
     _index_prompts()
-    _index_executions()
     _learn_earlier_words()
     _give_rights()
     for statement in views:
@@ -102,20 +102,40 @@ def _index_prompts() -> None:
 
 
 def _index_executions() -> None:
-    op.add_column(
-        "executions",
-        sa.Column("search", postgresql.TSVECTOR(), sa.Computed(ANSWER_WORDS, persisted=True), nullable=True),
+    op.create_table(
+        "execution_words",
+        sa.Column("execution_id", sa.Uuid(), nullable=False),
+        sa.Column("run_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("prompt_id", sa.Uuid(), nullable=False),
+        sa.Column("model_config_id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("search", postgresql.TSVECTOR(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["execution_id", "run_at"],
+            ["wb.executions.id", "wb.executions.run_at"],
+            name=op.f("fk_execution_words_execution_id_run_at"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("execution_id", "run_at", name=op.f("pk_execution_words")),
         schema="wb",
     )
-    op.create_index("ix_executions_search", "executions", ["search"], schema="wb", postgresql_using="gin")
+    for column in ("project_id", "prompt_id"):
+        op.create_index(f"ix_execution_words_{column}", "execution_words", [column], schema="wb")
     op.create_index(
-        "ix_executions_prompt_id_model_config_id",
-        "executions",
-        ["prompt_id", "model_config_id"],
-        unique=False,
+        "ix_execution_words_created_at",
+        "execution_words",
+        [sa.literal_column("created_at DESC")],
         schema="wb",
     )
-    op.drop_index("ix_executions_prompt_id", table_name="executions", schema="wb")
+    op.create_index(
+        "ix_execution_words_search", "execution_words", ["search"], schema="wb", postgresql_using="gin"
+    )
+    # No index more than before on the table that the ledger writes: two have one column more each.
+    for first, second in (("prompt_id", "model_config_id"), ("project_id", "finished_at")):
+        op.create_index(f"ix_executions_{first}_{second}", "executions", [first, second], schema="wb")
+        op.drop_index(f"ix_executions_{first}", table_name="executions", schema="wb")
 
 
 def _learn_earlier_words() -> None:
@@ -130,14 +150,16 @@ def _learn_earlier_words() -> None:
 
 
 def _give_rights() -> None:
-    op.execute("ALTER TABLE wb.prompt_words ENABLE ROW LEVEL SECURITY")
-    op.execute("ALTER TABLE wb.prompt_words FORCE ROW LEVEL SECURITY")
-    op.execute(f"CREATE POLICY person_read ON wb.prompt_words FOR SELECT TO wb_user USING ({READABLE})")
-    op.execute(
-        "CREATE POLICY definer_all ON wb.prompt_words FOR ALL TO wb_definer USING (true) WITH CHECK (true)"
-    )
-    op.execute("GRANT SELECT ON wb.prompt_words TO wb_user")
-    op.execute("GRANT SELECT, INSERT ON wb.prompt_words TO wb_definer")
+    for table in ("prompt_words", "execution_words"):
+        op.execute(f"ALTER TABLE wb.{table} ENABLE ROW LEVEL SECURITY")
+        op.execute(f"ALTER TABLE wb.{table} FORCE ROW LEVEL SECURITY")
+        op.execute(f"CREATE POLICY person_read ON wb.{table} FOR SELECT TO wb_user USING ({READABLE})")
+        op.execute(
+            f"CREATE POLICY definer_all ON wb.{table} FOR ALL TO wb_definer USING (true) WITH CHECK (true)"
+        )
+        op.execute(f"GRANT SELECT ON wb.{table} TO wb_user")
+        op.execute(f"GRANT SELECT, INSERT ON wb.{table} TO wb_definer")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON wb_priv.kept_words TO wb_definer")
     for table in READ:
         op.execute(f"CREATE POLICY definer_read ON wb.{table} FOR SELECT TO wb_definer USING (true)")
         op.execute(f"GRANT SELECT ON wb.{table} TO wb_definer")
@@ -176,10 +198,11 @@ def downgrade() -> None:
     for table in READ:
         op.execute(f"DROP POLICY definer_read ON wb.{table}")
         op.execute(f"REVOKE SELECT ON wb.{table} FROM wb_definer")
-    op.create_index(op.f("ix_executions_prompt_id"), "executions", ["prompt_id"], unique=False, schema="wb")
-    op.drop_index("ix_executions_prompt_id_model_config_id", table_name="executions", schema="wb")
-    op.drop_index("ix_executions_search", table_name="executions", schema="wb")
-    op.drop_column("executions", "search", schema="wb")
+    for first, second in (("prompt_id", "model_config_id"), ("project_id", "finished_at")):
+        op.create_index(f"ix_executions_{first}", "executions", [first], schema="wb")
+        op.drop_index(f"ix_executions_{first}_{second}", table_name="executions", schema="wb")
+    op.drop_table("execution_words", schema="wb")
+    op.execute("DROP TABLE wb_priv.kept_words")
     op.drop_index("ix_prompts_title_words", table_name="prompts", schema="wb")
     op.drop_index("ix_prompts_search", table_name="prompts", schema="wb")
     op.drop_column("prompts", "search", schema="wb")

@@ -147,7 +147,7 @@ def machine(wb):
 
 
 QUICK = settings(
-    max_examples=15, stateful_step_count=20, deadline=None, database=None,
+    max_examples=10, stateful_step_count=15, deadline=None, database=None,
     suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
 )  # fmt: skip
 

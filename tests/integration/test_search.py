@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 
 import psycopg
 import pytest
+from alembic import command
 
 from workbench.core.search import CLOSE, OPEN
+from workbench.db import migrate
 from workbench.db.search import OUTPUTS, PROMPTS
 from workbench.errors import InputError, UnknownModelError, UnknownReferenceError
 
@@ -301,6 +304,33 @@ def test_what_a_model_wrote_is_text_in_the_table(answered):
     assert html.count("<mark") == 1
 
 
+def test_words_of_answers_are_kept_once_whoever_searches(answered, ann_url):
+    threads = [threading.Thread(target=answered.search_outputs, args=("zebra",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with psycopg.connect(ann_url.reveal(), autocommit=True) as ann:
+        assert ann.execute("SELECT count(*) FROM wb.execution_words").fetchone() == (4,)
+        assert ann.execute("SELECT wb.keep_words()").fetchone() == (0,)
+    answered.ask("invoices", variables={})
+    assert len(answered.search_outputs("invoice")) == 2
+
+
+def test_many_new_answers_are_taken_up_in_batches(answered, ann_url):
+    with psycopg.connect(ann_url.reveal(), autocommit=True) as ann:
+        assert [ann.execute("SELECT wb.keep_words(3)").fetchone()[0] for _ in range(3)] == [3, 1, 0]
+    assert len(answered.search_outputs("zebra")) == 3
+
+
+def test_an_upgrade_learns_what_was_written_before(answered, admin_url):
+    config = migrate._config(admin_url)
+    command.downgrade(config, "-1")
+    command.upgrade(config, "head")
+    assert "late fees@1" in titles(answered.prompts.search("refnd"))
+    assert len(answered.search_outputs("zebra")) == 3
+
+
 # --- other people ---
 
 
@@ -322,10 +352,14 @@ def test_another_person_finds_nothing_of_it(answered, bobs_wb, bob_url):
         ):
             values = [theirs] if "%s" in call else None
             assert bob.execute(f"SELECT * FROM {call}", values).fetchall() == [], call
-        assert bob.execute("SELECT count(*) FROM wb.prompt_words").fetchone() == (0,)
+        assert bob.execute("SELECT wb.keep_words()").fetchone() == (0,)
+        for table in ("prompt_words", "execution_words"):
+            assert bob.execute(f"SELECT count(*) FROM wb.{table}").fetchone() == (0,)
         for statement in (
             "INSERT INTO wb.prompt_words (project_id, word) SELECT id, 'x' FROM wb.projects",
             "DELETE FROM wb.prompt_words",
+            "DELETE FROM wb.execution_words",
+            "SELECT * FROM wb_priv.kept_words",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 bob.execute(statement)

@@ -25,6 +25,7 @@ __all__ = [
     "Filters",
     "OutputFilters",
     "corrected",
+    "keep_words",
     "models_like",
     "outputs",
     "projects_named",
@@ -190,6 +191,12 @@ def prompts(
         _parameters(query, filters) | {"limit": limit, "similar": similar, "match": match},
         prepare=False,
     ).fetchall()
+
+
+def keep_words(connection: Connection[Any]) -> int:
+    """Take up to 1,000 answers that are not searchable yet into the search; return how many there were."""
+    row = connection.execute("SELECT wb.keep_words(1000)").fetchone()
+    return int(row[0]) if row else 0
 
 
 def outputs(

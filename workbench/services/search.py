@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,9 @@ Moment = str | dt.date | dt.datetime
 #: What a call may be; only those that have an answer can be found by its words.
 STATUSES = ("planned", "sent", "done", "failed", "lost", "unknown", "late")
 
-#: The most that one look by filters alone returns.
-_ALL = 1_000
+#: Seconds that a search in answers may take up new ones: some thousands of them.
+_PATIENCE = 5.0
+_BATCH = 1_000
 
 
 class Search:
@@ -119,6 +121,7 @@ class Search:
             until=moment(until, "until", end=True),
             status=_status(status),
         )
+        complete = self._keep_words()
         with self._wb.database.driver() as connection:
             query = queries.understood(connection, words)
             rows = queries.outputs(connection, query, filters, limit=shown) if query else []
@@ -132,6 +135,8 @@ class Search:
         }
         chosen = [f"{name}={value!s}" for name, value in named.items() if value is not None]
         hint = "" if rows else _nothing_hint(words, query, chosen)
+        if not complete:
+            hint = "; ".join(filter(None, [hint, "the newest answers are not searchable yet: search again"]))
         return self._found(rows, queries.OUTPUTS, f"answers with {words}", hint)
 
     def _found(
@@ -166,6 +171,16 @@ class Search:
             cure = did_you_mean(name, known) or f"there are {', '.join(known[:10])}"
             raise UnknownReferenceError(f"there is no project {name!r:.300}", cure=cure)
         return found
+
+    def _keep_words(self) -> bool:
+        """Make what was answered since the last search searchable, for some seconds; whether that was all."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            with self._wb.database.driver() as connection:
+                if queries.keep_words(connection) < _BATCH:
+                    return True
+            if time.monotonic() > end:
+                return False
 
     def _versions(self, prompt: str | None, projects: list[uuid.UUID] | None) -> list[uuid.UUID] | None:
         if prompt is None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
-    Computed,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -22,10 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from workbench.db.base import Base, Json, Now, OwnerId, Pk, ProjectId, RunAt, Timestamp
 
-__all__ = ["Attempt", "Execution", "Run"]
-
-# The same separators as in prompts; the bound keeps an answer of any size below what a tsvector can hold.
-_ANSWER_WORDS = "to_tsvector('english', translate(left(answer, 60000), '/._', '   '))"
+__all__ = ["Attempt", "Execution", "ExecutionWords", "Run"]
 
 
 class Run(Base):
@@ -75,15 +71,15 @@ class Execution(Base):
         ),
         Index("ix_executions_response_data", "response_data", postgresql_using="gin", postgresql_ops={"response_data": "jsonb_path_ops"}),
         Index("ix_executions_created_at", text("created_at DESC")),
-        Index("ix_executions_search", "search", postgresql_using="gin"),
-        Index("ix_executions_prompt_id_model_config_id", "prompt_id", "model_config_id"),
+        Index(None, "prompt_id", "model_config_id"),
+        Index(None, "project_id", "finished_at"),
         Index("ix_executions_digest", "request_digest", postgresql_where=text("status = 'done'")),
     )  # fmt: skip
 
     id: Mapped[Pk]
     run_at: Mapped[RunAt]
     run_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("wb.runs.id", ondelete="CASCADE"), index=True)
-    project_id: Mapped[ProjectId]
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.projects.id", ondelete="CASCADE"))
     user_id: Mapped[OwnerId]
     prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.prompts.id", ondelete="CASCADE"))
     model_config_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.model_configs.id"), index=True)
@@ -117,7 +113,28 @@ class Execution(Base):
     cached_from: Mapped[uuid.UUID | None]
     created_at: Mapped[Now]
     finished_at: Mapped[dt.datetime | None]
-    search: Mapped[Any] = mapped_column(TSVECTOR, Computed(_ANSWER_WORDS, persisted=True), deferred=True)
+
+
+class ExecutionWords(Base):
+    """The words of one answer, for searching; written by ``wb.keep_words`` after the ledger, never by it."""
+
+    __tablename__ = "execution_words"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["execution_id", "run_at"], ["wb.executions.id", "wb.executions.run_at"], ondelete="CASCADE"
+        ),
+        Index("ix_execution_words_created_at", text("created_at DESC")),
+        Index("ix_execution_words_search", "search", postgresql_using="gin"),
+    )
+
+    execution_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run_at: Mapped[RunAt]
+    project_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    prompt_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    model_config_id: Mapped[uuid.UUID]
+    status: Mapped[str]
+    created_at: Mapped[Timestamp]
+    search: Mapped[Any] = mapped_column(TSVECTOR, deferred=True)
 
 
 class Attempt(Base):
