@@ -64,11 +64,11 @@ def test_harmless_schemas_stay_as_they_are(schema):
     ],
 )
 def test_what_could_harm_is_refused_at_once(schema, says):
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(SchemaError) as caught:
         check_bounds(schema)
     assert says in str(caught.value)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_class_schemas_objects_are_closed_where_they_say_nothing():
