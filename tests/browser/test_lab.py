@@ -110,7 +110,7 @@ def test_an_answer_streams_and_an_interrupt_keeps_what_had_arrived(lab):
     notebook.run(4)
     expect(notebook.shown(4)).to_contain_text("2")
     notebook.run(5)
-    assert notebook.shown(5).inner_text().startswith("slow v2 (new)")
+    assert notebook.shown(5).inner_text().startswith("slow v2 (new, +1/-1 lines)")
     notebook.run(6)
     assert [output["text"] for output in notebook.outputs(6)] == ["before\na ANOTHER TEXT\nb ANOTHER TEXT\n"]
 
