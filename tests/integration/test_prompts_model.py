@@ -158,7 +158,7 @@ def test_prompts_behave_like_their_model(wb):
 
 @pytest.mark.slow
 def test_prompts_behave_like_their_model_for_long(wb):
-    run_state_machine_as_test(machine(wb), settings=settings(QUICK, max_examples=150, stateful_step_count=40))
+    run_state_machine_as_test(machine(wb), settings=settings(QUICK, max_examples=30, stateful_step_count=30))
 
 
 SAVER = """
