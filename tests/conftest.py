@@ -80,7 +80,7 @@ def _place_of_clones(server: EmbeddedServer) -> Iterator[Path]:
     A clone has 340 files. Where as many were deleted a moment ago, as after each test, ext4 takes half a second to make
     them, in memory 20 ms.
     """
-    memory = Path("/dev/shm")  # noqa: S108 - the directory has a name that nobody can guess, and is the server's own
+    memory = Path("/dev/shm")
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 1 << 30
     place = (memory if roomy else server.data.parent) / f"clones-{secrets.token_hex(8)}"
     place.mkdir(mode=0o700)
