@@ -27,7 +27,7 @@ test: .venv/.dev ## Run the fast tests (no browser, no model, no second PostgreS
 	@$(BIN)/python -m pytest -n 2 -m 'not ($(MARKED))' $(ARGS)
 
 test-marked: .venv/.dev ## Run only what `make test` leaves out
-	@$(BIN)/python -m pytest -m '$(MARKED)' $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m '$(MARKED)' $(ARGS)
 
 test-all: test test-marked ## Run every test
 

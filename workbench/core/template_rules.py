@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LOOPS", "MAX_TEMPLATE", "MAX_TOKENS", "free_names", "parse_tree", "path_of", "target_names"]
 
 MAX_TEMPLATE: Final = 200_000
-MAX_TOKENS: Final = 3_000
+MAX_TOKENS: Final = 2_000
 MAX_LOOPS: Final = 2
 _MAX_DEPTH: Final = 40
 _MAX_BITS: Final = 1_000
@@ -105,6 +105,8 @@ def parse_tree(text: str) -> nodes.Template:
 
 def _syntax_cure(error: TemplateSyntaxError) -> str:
     message = error.message or ""
+    if "marks and names" in message:
+        return "write what repeats once, in {% for row in rows %}, and pass a list"
     if "':'" in message or "end of print statement" in message:
         return "braces of JSON are written singly, { and }; {{ }} prints a variable"
     if "Unexpected end of template" in message or "was looking for" in message:

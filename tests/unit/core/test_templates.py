@@ -285,6 +285,7 @@ def test_an_ordinary_render_takes_less_than_a_millisecond():
         ("a\n{% for x in y %}", 2, "endfor"),
         ("{% do x %}", 1, "raw"),
         ("{{ x | upper(1) }}", 1, "documentation"),
+        ("{{ x }}" * 700, 1, "pass a list"),
         ("a\n{{ x | truncate(lenght=3) }}", 2, "documentation"),
     ],
 )
