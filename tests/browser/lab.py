@@ -73,8 +73,16 @@ def running_lab(browser: Browser, **environment: str) -> Iterator[Lab]:
             yield lab
         finally:
             lab.close()
-            process.terminate()  # the server ends its kernels before itself
-            process.wait(timeout=30)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()  # the server ends its kernels before itself
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:  # now and then it waits for a kernel that has gone; its kernels follow it
+        process.kill()
+        process.wait()
 
 
 def _start(place: Path, folder: Path, environment: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], str]:
