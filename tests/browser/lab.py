@@ -80,7 +80,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()  # the server ends its kernels before itself
     try:
         process.wait(timeout=30)
-    except subprocess.TimeoutExpired:  # now and then it waits for a kernel that has gone; its kernels follow it
+    except (
+        subprocess.TimeoutExpired
+    ):  # now and then it waits for a kernel that has gone; its kernels follow it
         process.kill()
         process.wait()
 

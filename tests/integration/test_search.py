@@ -105,8 +105,8 @@ def test_a_prompt_of_many_versions_does_not_keep_the_others_out(library, ann_url
         with psycopg.connect(ann_url.reveal()) as ann:
             ann.execute(
                 """
-                INSERT INTO wb.prompts (project_id, user_id, root_id, version, title, content, content_hash)
-                SELECT p.project_id, p.user_id, p.root_id, n, p.title, 'crowded text ' || n, md5(n::text)
+                INSERT INTO wb.prompts (project_id, user_id, root_id, version, title, content, content_hash, created_at)
+                SELECT p.project_id, p.user_id, p.root_id, n, p.title, 'crowded text ' || n, md5(n::text), clock_timestamp()
                 FROM wb.prompts p, generate_series(%s::int, %s::int) n WHERE p.title = 'busy' AND p.version = 1
                 """,
                 [first, last],

@@ -18,6 +18,7 @@ __all__ = [
     "near_words",
     "shown_marks",
     "single_line",
+    "stems_of",
     "typed_words",
     "without_marks",
 ]
@@ -30,6 +31,7 @@ MAX_QUERY: Final = 1_000
 
 _MAX_ROWS: Final = 1_000
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+_LEXEME: Final = re.compile(r"'((?:[^']|'')+)'")
 #: Words that are looked at for a misspelling; a longer query is no typo.
 _MAX_WORDS: Final = 6
 
@@ -163,3 +165,13 @@ def shown_marks(text: str) -> str:
 def without_marks(text: str) -> str:
     """Return the plain text of a snippet."""
     return text.replace(OPEN, "").replace(CLOSE, "")
+
+
+def stems_of(query: str) -> list[str]:
+    """Return how the words of a tsquery begin in a text; the end of a stem may be spelt otherwise there.
+
+    >>> stems_of("'polici' & ( 'tone' | !'draft':* )")
+    ['polic', 'tone', 'draf']
+    """
+    stems = [stem.replace("''", "'") for stem in _LEXEME.findall(query)]
+    return [stem[:-1] if len(stem) > 4 else stem for stem in stems]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.refs import Ref
-from workbench.core.search import CLOSE, OPEN, near_words
+from workbench.core.search import CLOSE, OPEN, near_words, stems_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -52,15 +52,19 @@ _HEADLINE = (
     f'StartSel={OPEN}, StopSel={CLOSE}, MaxFragments=2, MinWords=6, MaxWords=18, FragmentDelimiter=" … "'
 )
 
-# A text of which the parser takes "a/b" for the name of a file is looked at a second time, its words apart.
+# To cut a snippet takes the longer the longer the text is; so what is looked at first lies around the first place that may
+# be meant, if there is any: then, if no word was found there, the whole text, with the words of "a/b" apart, which the
+# parser takes for the name of a file. OFFSET 0 keeps the planner from cutting once more wherever a text is named.
 _SNIPPET = """
 LEFT JOIN LATERAL (
-    SELECT CASE WHEN f.query IS NULL THEN left(h.plain, 160)
-                WHEN strpos(h.cut, %(open)s) > 0 THEN h.cut
+    SELECT CASE WHEN h.near IS NULL THEN left(h.plain, 160)
+                WHEN strpos(h.near, %(open)s) > 0 THEN h.near
                 ELSE ts_headline('english', translate(h.plain, '/._', '   '), f.query, %(headline)s) END AS snippet
-    FROM (SELECT translate(left(<text>, 20000), %(open)s || %(close)s, '') AS plain) t,
-         LATERAL (SELECT t.plain, CASE WHEN f.query IS NOT NULL
-                                       THEN ts_headline('english', t.plain, f.query, %(headline)s) END AS cut) h
+    FROM (SELECT t.plain, CASE WHEN t.place > 0 THEN ts_headline(
+                     'english', substr(t.plain, greatest(t.place - 150, 1), 500), f.query, %(headline)s) END AS near
+          FROM (SELECT o.plain, (SELECT min(nullif(strpos(lower(o.plain), stem), 0)) FROM unnest(%(stems)s::text[]) stem) AS place
+                FROM (SELECT translate(left(<text>, 20000), %(open)s || %(close)s, '') AS plain OFFSET 0) o OFFSET 0) t
+          OFFSET 0) h
 ) s ON true
 """
 
@@ -189,7 +193,6 @@ def prompts(
     return connection.execute(
         PROMPT_QUERY,
         _parameters(query, filters) | {"limit": limit, "similar": similar, "match": match},
-        prepare=False,
     ).fetchall()
 
 
@@ -276,4 +279,5 @@ def _meant(connection: Connection[Any], word: str, projects: Sequence[uuid.UUID]
 def _parameters(query: str | None, filters: Filters | OutputFilters) -> dict[str, Any]:
     named = {name: getattr(filters, name) for name in type(filters).__slots__}
     lists = {name: list(value) for name, value in named.items() if isinstance(value, list | tuple)}
-    return named | lists | {"query": query, "open": OPEN, "close": CLOSE, "headline": _HEADLINE}
+    marks = {"open": OPEN, "close": CLOSE, "headline": _HEADLINE, "stems": stems_of(query or "")}
+    return named | lists | {"query": query, **marks}

@@ -71,11 +71,12 @@ class Prompt(Base):
         Index(
             "ix_prompts_title_trgm", "title", postgresql_using="gin", postgresql_ops={"title": "gin_trgm_ops"}
         ),
+        Index(None, "project_id", "created_at"),
         Index("ix_prompts_created_at", text("created_at DESC")),
     )
 
     id: Mapped[Pk]
-    project_id: Mapped[ProjectId]
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.projects.id", ondelete="CASCADE"))
     user_id: Mapped[OwnerId]
     root_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.prompts.id", ondelete="CASCADE"))
     parent_id: Mapped[uuid.UUID | None] = mapped_column(

@@ -123,13 +123,14 @@ class ExecutionWords(Base):
         ForeignKeyConstraint(
             ["execution_id", "run_at"], ["wb.executions.id", "wb.executions.run_at"], ondelete="CASCADE"
         ),
+        Index(None, "project_id", "created_at"),
         Index("ix_execution_words_created_at", text("created_at DESC")),
         Index("ix_execution_words_search", "search", postgresql_using="gin"),
     )
 
     execution_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     run_at: Mapped[RunAt]
-    project_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    project_id: Mapped[uuid.UUID]
     prompt_id: Mapped[uuid.UUID] = mapped_column(index=True)
     model_config_id: Mapped[uuid.UUID]
     status: Mapped[str]
