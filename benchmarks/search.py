@@ -2,7 +2,8 @@
 
 python benchmarks/search.py [ROWS] [HOME]: makes ROWS prompts (100,000) on an embedded server of its own, once if HOME
 is given; Ann owns 99 % of them in ten projects, Bob 1 % in one. Prints p50 and p95 in milliseconds of the whole verb,
-DataFrame included, beside the naive statement as the same person; then how PostgreSQL ran one search, as Ann.
+typos, snippets and DataFrame included, of the function that finds the rows alone, and of the naive statement as the same
+person; then how PostgreSQL ran one search, as Ann.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ _NAIVE = """
 SELECT id, title, left(content, 100), ts_rank(search, q) AS rank
 FROM wb.prompts, websearch_to_tsquery('english', %s) q
 WHERE search @@ q ORDER BY rank DESC LIMIT 20
+"""
+_FUNCTION = """
+SELECT * FROM wb.search_ids(
+    CASE WHEN NOT %(typo)s THEN websearch_to_tsquery('english', %(text)s) END,
+    similar_title => CASE WHEN %(typo)s THEN %(text)s END, tag => %(tag)s, since => %(since)s)
 """
 _NAIVE_TYPO = """
 SELECT id, title, left(content, 100), public.word_similarity(%s, title) AS rank
@@ -122,25 +128,39 @@ def measured(work: Callable[[str], object], texts: list[str]) -> list[float]:
 
 
 def compare(person: str, wb: Workbench, url: Secret, corpus: Corpus) -> None:
+    """Print one line for each kind of question, and one for all kinds of words and of typos together."""
+    together: dict[str, list[list[float]]] = {"words": [[], []], "typos": [[], []]}
     with psycopg.connect(url.reveal(), autocommit=True) as connection:
-
-        def naive(text: str) -> object:
-            return connection.execute(_NAIVE, [text]).fetchall()
-
-        def naive_typo(text: str) -> object:
-            return connection.execute(_NAIVE_TYPO, [text, text]).fetchall()
-
         for kind, (texts, filters) in questions(corpus).items():
-            ours = measured(lambda text, f=filters: wb.prompts.search(text, **f), texts)  # type: ignore[misc]
-            theirs = measured(naive_typo if "misspelt" in kind else naive, texts[:NAIVE_EACH])
-            p50, p95, other = (
-                statistics.median(ours),
-                statistics.quantiles(ours, n=20)[-1],
-                statistics.median(theirs),
+            typos = "misspelt" in kind
+            plain, values = (_NAIVE_TYPO, 2) if typos else (_NAIVE, 1)
+            verb = measured(lambda text, f=filters: wb.prompts.search(text, **f), texts)  # type: ignore[misc]
+            function = measured(
+                lambda text, f=filters: connection.execute(  # type: ignore[misc]
+                    _FUNCTION, {"text": text, "typo": typos, "tag": f.get("tag"), "since": f.get("since")}
+                ).fetchall(),
+                texts,
             )
-            print(
-                f"| {person} ({PEOPLE[person]:.0%}) | {kind} | {p50:.1f} | {p95:.1f} | {other:.0f} | {other / p50:.0f}× |"
+            naive = measured(
+                lambda text, q=plain, n=values: connection.execute(q, [text] * n).fetchall(),  # type: ignore[misc]
+                texts[:NAIVE_EACH],
             )
+            for every, ours in zip(together["typos" if typos else "words"], (function, verb), strict=True):
+                every.extend(ours)
+            line(person, kind, function, verb, statistics.median(naive))
+    for kind, (function, verb) in together.items():
+        line(person, f"**all kinds of {kind}**", function, verb)
+
+
+def line(
+    person: str, kind: str, function: list[float], verb: list[float], naive: float | None = None
+) -> None:
+    figures = [
+        f"{statistics.median(each):.1f} | {statistics.quantiles(each, n=20)[-1]:.1f}"
+        for each in (function, verb)
+    ]
+    ratio = f"{naive:.0f} | {naive / statistics.median(verb):.0f}×" if naive else " | "
+    print(f"| {person} ({PEOPLE[person]:.0%}) | {kind} | {' | '.join(figures)} | {ratio} |", flush=True)
 
 
 def explain(admin: Secret, url: Secret, text: str) -> None:
@@ -194,7 +214,8 @@ def main() -> None:
         with psycopg.connect(admin.reveal()) as connection:
             version = connection.info.parameter_status("server_version")
         print(f"PostgreSQL {version}, Python {platform.python_version()}")
-        print("\n| who (share) | what | p50 ms | p95 ms | naive p50 ms | ratio |\n|---|---|---|---|---|---|")
+        print("\n| who (share) | what | function p50 | p95 | verb p50 | p95 | naive p50 | naive ÷ verb |")
+        print("|---|---|---|---|---|---|---|---|")
         for person, url in people.items():
             with workbench.connect(url.reveal(), settings=Settings(home=Path(folder))) as wb:
                 compare(person, wb, url, corpus)

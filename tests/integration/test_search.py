@@ -135,6 +135,49 @@ def test_a_renamed_prompt_is_found_by_its_new_title_only(library):
     assert titles(library.prompts.search("mood")) == ["mood@2"]
 
 
+# --- many rows ---
+
+
+@pytest.fixture
+def crowded(wb, admin_url):
+    """12,000 more prompts, made in one statement: every second one has a common word, every 2,000th a rare one."""
+    with psycopg.connect(admin_url.reveal(), autocommit=True) as admin:
+        admin.execute("SET session_replication_role = replica")
+        admin.execute(
+            """
+            INSERT INTO wb.prompts (id, project_id, user_id, root_id, title, content, content_hash, created_at)
+            SELECT md5(n::text)::uuid, %s, %s, md5(n::text)::uuid, 'prompt ' || n, 'plain text'
+                   || CASE WHEN n %% 2 = 0 THEN ' common' ELSE '' END || CASE WHEN n %% 2000 = 0 THEN ' rare' ELSE '' END,
+                   md5(n::text), timestamptz '2026-01-01' + n * interval '1 minute'
+            FROM generate_series(1, 12000) n
+            """,
+            [wb.project_id, wb.database.user_id],
+        )
+        admin.execute("ANALYZE wb.prompts")
+    return wb
+
+
+def test_of_a_common_word_the_newest_are_found_by_walking_back(crowded):
+    found = crowded.prompts.search("common", limit=20)
+    numbers = [int(title.removeprefix("prompt ")) for title in found["prompt"]]
+    assert len(set(numbers)) == 20
+    assert all(number % 2 == 0 and number > 12_000 - 2 * 60 for number in numbers)
+
+
+def test_a_rare_word_is_found_however_old_it_is(crowded):
+    assert sorted(crowded.prompts.search("rare")["prompt"]) == sorted(
+        f"prompt {n}" for n in range(2_000, 12_001, 2_000)
+    )
+
+
+def test_a_filter_that_leaves_little_of_a_common_word_leaves_it_all(crowded):
+    found = crowded.prompts.search("common", until=dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC))
+    assert len(found) == 20
+    assert all(int(title.removeprefix("prompt ")) < 12 * 60 for title in found["prompt"])
+    assert len(crowded.prompts.search("common rare", limit=100)) == 6
+    assert crowded.prompts.search("common", project=crowded.project).equals(crowded.prompts.search("common"))
+
+
 # --- filters ---
 
 
