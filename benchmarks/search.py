@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -138,8 +138,8 @@ def compare(person: str, wb: Workbench, url: Secret, corpus: Corpus) -> None:
             def whole(text: str, f: dict[str, str] = filters) -> object:
                 return wb.prompts.search(text, **f)  # type: ignore[arg-type]
 
-            def inside(text: str, a: dict[str, object] = asked) -> object:
-                return connection.execute(_FUNCTION, a | {"text": text}).fetchall()
+            def inside(text: str, a: Mapping[str, object] = asked) -> object:
+                return connection.execute(_FUNCTION, {**a, "text": text}).fetchall()
 
             def policies(text: str, q: str = plain, n: int = values) -> object:
                 return connection.execute(q, [text] * n).fetchall()
@@ -152,8 +152,8 @@ def compare(person: str, wb: Workbench, url: Secret, corpus: Corpus) -> None:
             ):
                 every.extend(ours)
             line(person, kind, (function, verb, first), statistics.median(naive))
-    for kind, every in together.items():
-        line(person, f"**all kinds of {kind}**", every)
+    for kind, series in together.items():
+        line(person, f"**all kinds of {kind}**", series)
 
 
 def line(person: str, kind: str, each: Sequence[list[float]], naive: float | None = None) -> None:
