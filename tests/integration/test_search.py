@@ -465,6 +465,7 @@ def test_a_result_is_a_dataframe_and_a_card(library):
     assert "\nlate fees@1 · latest, prod · support\n    " in str(found)
     assert "offer a «refund»" in str(found)
     assert str(found).splitlines()[0] == "2 prompts with refund"
+    assert str(library.prompts.search("kindly")).splitlines()[0] == "1 prompt with kindly"
     html = found._repr_mimebundle_()["text/html"]
     assert "support/refund-triage" in html
     assert ">refund</mark>" in html

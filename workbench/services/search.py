@@ -86,7 +86,7 @@ class Search:
                     if rows
                     else _nothing_hint(words, query, _named(filters, project))
                 )
-        return self._found(rows, queries.PROMPTS, f"prompts with {words}", hint)
+        return self._found(rows, queries.PROMPTS, ("prompt", f"with {words}"), hint)
 
     def with_variable(self, name: str, limit: int = 100, *, project: str | None = None) -> Found:
         """Find prompts that have a variable; see ``wb.prompts.with_variable``."""
@@ -96,7 +96,7 @@ class Search:
         with self._wb.database.driver() as connection:
             rows = queries.prompts(connection, None, filters, limit=shown)
         hint = "" if rows else f"no prompt has a variable {variable!r}; names are compared exactly"
-        return self._found(rows, queries.PROMPTS, f"prompts with the variable {variable}", hint)
+        return self._found(rows, queries.PROMPTS, ("prompt", f"with the variable {variable}"), hint)
 
     def outputs(
         self,
@@ -137,10 +137,10 @@ class Search:
         hint = "" if rows else _nothing_hint(words, query, chosen)
         if not complete:
             hint = "; ".join(filter(None, [hint, "the newest answers are not searchable yet: search again"]))
-        return self._found(rows, queries.OUTPUTS, f"answers with {words}", hint)
+        return self._found(rows, queries.OUTPUTS, ("answer", f"with {words}"), hint)
 
     def _found(
-        self, rows: Sequence[tuple[Any, ...]], columns: Mapping[str, str], heading: str, hint: str
+        self, rows: Sequence[tuple[Any, ...]], columns: Mapping[str, str], what: tuple[str, str], hint: str
     ) -> Found:
         from workbench.services.found import Found
 
@@ -150,8 +150,9 @@ class Search:
             (*row[:place], shown_marks(text), *row[place + 1 :])
             for row, text in zip(rows, marked, strict=True)
         ]
-        count = f"{len(rows)} {heading}" if rows else f"no {heading}"
-        found = Found.of(frame_of(lines, columns), marked=marked, heading=count, hint=hint)
+        noun, asked = what
+        heading = f"{len(rows) or 'no'} {noun}{'' if len(rows) == 1 else 's'} {asked}"
+        found = Found.of(frame_of(lines, columns), marked=marked, heading=heading, hint=hint)
         self._wb.last = found
         return found
 
