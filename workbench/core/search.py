@@ -31,7 +31,7 @@ MAX_QUERY: Final = 1_000
 
 _MAX_ROWS: Final = 1_000
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
-_LEXEME: Final = re.compile(r"'((?:[^']|'')+)'")
+_LEXEME: Final = re.compile(r"(!?)'((?:[^']|'')+)'")
 #: Words that are looked at for a misspelling; a longer query is no typo.
 _MAX_WORDS: Final = 6
 
@@ -171,7 +171,7 @@ def stems_of(query: str) -> list[str]:
     """Return how the words of a tsquery begin in a text; the end of a stem may be spelt otherwise there.
 
     >>> stems_of("'polici' & ( 'tone' | !'draft':* )")
-    ['polic', 'tone', 'draf']
+    ['polic', 'tone']
     """
-    stems = [stem.replace("''", "'") for stem in _LEXEME.findall(query)]
+    stems = [stem.replace("''", "'") for negated, stem in _LEXEME.findall(query) if not negated]
     return [stem[:-1] if len(stem) > 4 else stem for stem in stems]
