@@ -18,7 +18,7 @@ CREATE OR REPLACE FUNCTION wb.search_ids(
     since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
     scratch boolean DEFAULT false, all_versions boolean DEFAULT false
 ) RETURNS TABLE (prompt_id uuid, rank real)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 20  -- only because a stable one may not ask the planner
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 20  -- a stable function may not ask the planner
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 SET pg_trgm.word_similarity_threshold = 0.5
@@ -146,7 +146,7 @@ CREATE OR REPLACE FUNCTION wb.search_output_ids(
     query tsquery, max_rows integer DEFAULT 20, projects uuid[] DEFAULT NULL, prompts uuid[] DEFAULT NULL,
     models uuid[] DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, status text DEFAULT NULL
 ) RETURNS TABLE (execution_id uuid, run_at timestamptz, rank real)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 20  -- only because a stable one may not ask the planner
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 20  -- a stable function may not ask the planner
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 SET enable_seqscan = off

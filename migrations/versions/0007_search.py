@@ -26,9 +26,8 @@ def upgrade() -> None:
 
 
 def _replace_functions(name: str) -> None:
-    op.execute(
-        "SELECT public.similarity('a', 'a')"
-    )  # until pg_trgm is loaded, its settings are not ours to set
+    # Until pg_trgm is loaded, its settings are not ours to set.
+    op.execute("SELECT public.similarity('a', 'a')")
     op.execute("GRANT CREATE ON SCHEMA wb TO wb_definer")
     op.execute("SET ROLE wb_definer")
     for statement in statements(name):

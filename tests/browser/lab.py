@@ -80,9 +80,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()  # the server ends its kernels before itself
     try:
         process.wait(timeout=30)
-    except (
-        subprocess.TimeoutExpired
-    ):  # now and then it waits for a kernel that has gone; its kernels follow it
+    except subprocess.TimeoutExpired:  # seen now and then; the kernels end when their server has gone
         process.kill()
         process.wait()
 
