@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-#: Answers that may wait for their commit; bounds what a kill can lose.
+#: Answers that may wait for their commit, at most one per call in flight; bounds what a kill can lose.
 UNCOMMITTED = 32
 #: So many calls in a row that the provider did not answer end the run,
 PATIENCE = 20
@@ -90,7 +90,8 @@ class Engine:
         # One group waits in the queue, one is on its way there, one is being claimed: never more than are in flight.
         self._group = max(1, plan.concurrency // 3)
         self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(maxsize=self._group)
-        self._slots = asyncio.Semaphore(UNCOMMITTED)
+        self._uncommitted = min(UNCOMMITTED, plan.concurrency)
+        self._slots = asyncio.Semaphore(self._uncommitted)
         self._news: deque[tuple[Result, Future[set[uuid.UUID]]]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self.fatal: WorkbenchError | None = None
@@ -109,7 +110,7 @@ class Engine:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        for _ in range(UNCOMMITTED):
+        for _ in range(self._uncommitted):
             await self._slots.acquire()
         self._tell_losses()
 
