@@ -28,7 +28,19 @@ TABLES = (
     "ab_tests",
     "ab_arms",
     "ab_looks",
+    "budgets",
+    "v_budgets",
+    "rate_limits",
+    "conversations",
+    "v_conversations",
     "audit_logs",
+)
+
+#: What no verb of the fixture writes.
+OTHER_ROWS = (
+    "INSERT INTO wb.budgets (user_id, project_id, per, amount) VALUES (wb.me(), %(project)s, 'day', 1), (wb.me(), NULL, 'total', 2)",
+    "INSERT INTO wb.rate_limits (user_id, provider, requests_per_minute) VALUES (wb.me(), 'fake', 60)",
+    "INSERT INTO wb.conversations (project_id, user_id, prompt_id, title) VALUES (%(project)s, wb.me(), %(prompt)s, 'talk')",
 )
 
 
@@ -43,6 +55,11 @@ def filled(wb):
     test = wb.ab.create("first", "tone@1", "tone@2", data="rows", scorers=["equals"])
     test.run(progress=False)
     test.analyze()
+    with wb.database.driver() as connection:
+        for statement in OTHER_ROWS:
+            connection.execute(
+                statement, {"project": wb.project_id, "prompt": wb.prompts.get("tone@1").id}
+            )
     return wb
 
 
@@ -117,12 +134,55 @@ def test_bob_cannot_write_into_anns_project_or_in_her_name(filled, bob, bobs_wb)
             ),
             [run_id, bobs_wb.project_id, me, prompt],
         ),
+        (
+            "INSERT INTO wb.budgets (user_id, project_id, per, amount) VALUES (%s, %s, 'month', 1)",
+            [me, project],
+        ),
+        (
+            "INSERT INTO wb.budgets (user_id, per, amount) VALUES (%s, 'month', 1)",
+            [filled.database.user_id],
+        ),
+        ("INSERT INTO wb.budgets (user_id, per, amount, spent) VALUES (%s, 'month', 1, -5)", [me]),
+        (
+            "INSERT INTO wb.rate_limits (user_id, provider) VALUES (%s, 'openrouter')",
+            [filled.database.user_id],
+        ),
+        (
+            "INSERT INTO wb.conversations (project_id, user_id, prompt_id, title) VALUES (%s, %s, %s, 't')",
+            [project, me, prompt],
+        ),
+        (
+            "INSERT INTO wb.conversations (project_id, user_id, prompt_id, title) VALUES (%s, %s, %s, 't')",
+            [bobs_wb.project_id, me, prompt],
+        ),
     ]
     for statement, values in statements:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             bob.execute(statement, values)
     assert bob.execute("UPDATE wb.projects SET is_public = true WHERE id = %s", [project]).rowcount == 0
     assert bob.execute("UPDATE wb.prompts SET title = 'mine'").rowcount == 0
+    assert bob.execute("UPDATE wb.budgets SET amount = 0").rowcount == 0
+    assert bob.execute("UPDATE wb.rate_limits SET requests_per_minute = 1").rowcount == 0
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        bob.execute("UPDATE wb.budgets SET spent = 0")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        bob.execute("UPDATE wb.runs SET spent = 0")
+
+
+def test_an_execution_joins_only_ones_own_conversation(filled, ann_url, bob_url, bobs_wb):
+    with psycopg.connect(ann_url.reveal(), autocommit=True) as ann:
+        talk = ann.execute("SELECT id FROM wb.conversations").fetchone()[0]
+    prompt = bobs_wb.prompts.save("mine", "x")
+    bobs_wb.ask("mine", variables={}, model="fake/echo")
+    with (
+        psycopg.connect(bob_url.reveal(), autocommit=True) as bob,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        bob.execute(
+            "INSERT INTO wb.executions (run_at, project_id, user_id, prompt_id, model_config_id, request_payload, request_digest, status, conversation_id)"
+            " SELECT now(), project_id, user_id, %s, model_config_id, '{}', 'd', 'sent', %s FROM wb.executions",
+            [prompt.id, talk],
+        )
 
 
 def test_a_reader_reads_an_editor_writes_and_an_ex_member_is_out_at_once(filled, bobs_wb, ann_url, bob):

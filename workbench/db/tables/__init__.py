@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from workbench.db.tables.accounts import Project, ProjectMember, User
 from workbench.db.tables.audit import AuditLog
+from workbench.db.tables.conversations import Conversation
 from workbench.db.tables.datasets import Case, Dataset
 from workbench.db.tables.evaluations import Evaluation, EvaluationTemplate
 from workbench.db.tables.experiments import AbArm, AbLook, AbTest
+from workbench.db.tables.limits import Budget, RateLimit
 from workbench.db.tables.models import ModelConfig, ModelFamily, ModelPrice
 from workbench.db.tables.prompts import LibraryPrompt, Prompt, PromptLabel
 from workbench.db.tables.reports import Report
@@ -18,7 +20,9 @@ __all__ = [
     "AbTest",
     "Attempt",
     "AuditLog",
+    "Budget",
     "Case",
+    "Conversation",
     "Dataset",
     "Evaluation",
     "EvaluationTemplate",
@@ -31,6 +35,7 @@ __all__ = [
     "ProjectMember",
     "Prompt",
     "PromptLabel",
+    "RateLimit",
     "Report",
     "Run",
     "User",

@@ -46,6 +46,8 @@ class Run(Base):
     plan_digest: Mapped[str]
     n_planned: Mapped[int] = mapped_column(Integer)
     budget: Mapped[Decimal | None]
+    reserved: Mapped[Decimal] = mapped_column(server_default=text("0"))
+    spent: Mapped[Decimal] = mapped_column(server_default=text("0"))
     holder: Mapped[str | None]
     heartbeat_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
@@ -62,6 +64,7 @@ class Execution(Base):
         CheckConstraint("purpose IN ('run', 'judge', 'embed', 'synthetic', 'ablation')", name="purpose"),
         CheckConstraint("cost_source IN ('provider', 'price', 'cache')", name="cost_source"),
         CheckConstraint("cost_estimate >= 0", name="cost"),
+        CheckConstraint("reserved >= 0", name="reserved"),
         # A second claim of the same call, and a second answer to it, are refused by this index.
         Index(
             "uq_executions_ledger",
@@ -74,6 +77,10 @@ class Execution(Base):
         Index(None, "prompt_id", "model_config_id"),
         Index(None, "project_id", "finished_at"),
         Index("ix_executions_digest", "request_digest", postgresql_where=text("status = 'done'")),
+        Index("ix_executions_sent", "user_id", "model_config_id", postgresql_where=text("status = 'sent'")),
+        Index(
+            "ix_executions_conversation_id", "conversation_id", postgresql_where=text("conversation_id IS NOT NULL")
+        ),
     )  # fmt: skip
 
     id: Mapped[Pk]
@@ -111,6 +118,11 @@ class Execution(Base):
     score: Mapped[float | None] = mapped_column(Double)
     passed: Mapped[bool | None]
     cached_from: Mapped[uuid.UUID | None]
+    reserved: Mapped[Decimal | None]
+    conversation_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("wb.conversations.id", ondelete="CASCADE")
+    )
+    turn: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[Now]
     finished_at: Mapped[dt.datetime | None]
 
