@@ -93,8 +93,6 @@ def upgrade() -> None:
 
 
 def _make_tables() -> None:
-    person = {"columns": ["user_id"], "refcolumns": ["wb.users.id"], "ondelete": "RESTRICT"}
-    project = {"columns": ["project_id"], "refcolumns": ["wb.projects.id"], "ondelete": "CASCADE"}
     op.create_table(
         "budgets",
         sa.Column("id", sa.Uuid(), server_default=sa.text("gen_random_uuid()"), nullable=False),
@@ -109,8 +107,8 @@ def _make_tables() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("per IN ('day', 'month', 'total')", name=op.f("ck_budgets_per")),
         sa.CheckConstraint("amount >= 0", name=op.f("ck_budgets_amount")),
-        sa.ForeignKeyConstraint(name=op.f("fk_budgets_user_id"), **person),
-        sa.ForeignKeyConstraint(name=op.f("fk_budgets_project_id"), **project),
+        _reference("budgets", "user_id", "users", "RESTRICT"),
+        _reference("budgets", "project_id", "projects", "CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_budgets")),
         schema="wb",
     )
@@ -132,7 +130,7 @@ def _make_tables() -> None:
             name=op.f("ck_rate_limits_positive"),
         ),
         sa.CheckConstraint("pace > 0 AND pace <= 1", name=op.f("ck_rate_limits_pace")),
-        sa.ForeignKeyConstraint(name=op.f("fk_rate_limits_user_id"), **person),
+        _reference("rate_limits", "user_id", "users", "RESTRICT"),
         sa.PrimaryKeyConstraint("user_id", "provider", "model", name=op.f("pk_rate_limits")),
         schema="wb",
     )
@@ -150,11 +148,9 @@ def _make_tables() -> None:
             nullable=False,
         ),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(name=op.f("fk_conversations_project_id"), **project),
-        sa.ForeignKeyConstraint(name=op.f("fk_conversations_user_id"), **person),
-        sa.ForeignKeyConstraint(
-            ["prompt_id"], ["wb.prompts.id"], name=op.f("fk_conversations_prompt_id"), ondelete="CASCADE"
-        ),
+        _reference("conversations", "project_id", "projects", "CASCADE"),
+        _reference("conversations", "user_id", "users", "RESTRICT"),
+        _reference("conversations", "prompt_id", "prompts", "CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversations")),
         schema="wb",
     )
@@ -174,6 +170,12 @@ def _make_tables() -> None:
         unique=True,
         schema="wb",
         postgresql_where=sa.text("project_id IS NULL"),
+    )
+
+
+def _reference(table: str, column: str, other: str, ondelete: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        [column], [f"wb.{other}.id"], name=op.f(f"fk_{table}_{column}"), ondelete=ondelete
     )
 
 

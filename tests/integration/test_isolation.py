@@ -57,9 +57,7 @@ def filled(wb):
     test.analyze()
     with wb.database.driver() as connection:
         for statement in OTHER_ROWS:
-            connection.execute(
-                statement, {"project": wb.project_id, "prompt": wb.prompts.get("tone@1").id}
-            )
+            connection.execute(statement, {"project": wb.project_id, "prompt": wb.prompts.get("tone@1").id})
     return wb
 
 

@@ -20,9 +20,7 @@ class Conversation(Base):
     id: Mapped[Pk]
     project_id: Mapped[ProjectId]
     user_id: Mapped[OwnerId]
-    prompt_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("wb.prompts.id", ondelete="CASCADE"), index=True
-    )
+    prompt_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("wb.prompts.id", ondelete="CASCADE"), index=True)
     title: Mapped[str]
     options: Mapped[Json]
     created_at: Mapped[Now]

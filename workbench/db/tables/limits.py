@@ -25,7 +25,11 @@ class Budget(Base):
         CheckConstraint("amount >= 0", name="amount"),
         Index("uq_budgets_project_id_per", "project_id", "per", unique=True),
         Index(
-            "uq_budgets_user_id_per", "user_id", "per", unique=True, postgresql_where=text("project_id IS NULL")
+            "uq_budgets_user_id_per",
+            "user_id",
+            "per",
+            unique=True,
+            postgresql_where=text("project_id IS NULL"),
         ),
     )
 
