@@ -30,6 +30,15 @@ FROM pg_roles r WHERE r.rolname = session_user
 """
 
 
+#: A server that does not answer is told within five seconds; one that vanished under an open connection, within half a minute.
+_PATIENCE = {
+    "connect_timeout": "4",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+
 #: A plan that was made when a table was empty would still read all of it when it is large.
 _FRESH_PLANS = "SET plan_cache_mode = force_custom_plan"
 
@@ -48,7 +57,7 @@ class Database:
     """
 
     def __init__(self, url: Secret, *, pooled: bool = True) -> None:
-        self.url = conninfo_url(url, application_name="workbench", connect_timeout="10")
+        self.url = conninfo_url(url, application_name="workbench", **_PATIENCE)
         self.pooled = pooled
         options: dict[str, Any] = {
             "pool_size": 3,
