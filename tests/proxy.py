@@ -29,13 +29,14 @@ class Fault:
 
     ``before``: it does not reach the server, and the connection is cut. ``after``: the server carries it out, and the
     connection is cut in place of the answer. ``torn``: ``size`` bytes of it reach the server. ``silent``: nothing passes
-    any more in either direction, and the connection stays open until ``cut()``. ``error``: the server raises ``sqlstate``
-    instead. With ``for_good`` nobody gets in afterwards, until ``up()``.
+    any more in either direction, and the connection stays open until ``cut()``. ``slow``: it waits ``seconds`` on its way.
+    ``error``: the server raises ``sqlstate`` instead. With ``for_good`` nobody gets in afterwards, until ``up()``.
     """
 
-    kind: Literal["before", "after", "torn", "silent", "error"]
+    kind: Literal["before", "after", "torn", "silent", "slow", "error"]
     sqlstate: str = "40001"
     size: int = 20
+    seconds: float = 1.0
     for_good: bool = False
 
 
@@ -123,7 +124,7 @@ class DatabaseProxy:
         self._thread.join(10)
 
     def break_at(self, n: int, fault: Fault, *, matching: str = "") -> threading.Event:
-        """Break the nth statement from now, of those that contain a text; the event tells that it happened."""
+        """Break the nth statement from now, of those that contain a text; the event tells that it is."""
         breakage = _Breakage(fault, n, matching)
         self._do(lambda: self._breakages.append(breakage))
         return breakage.done
@@ -280,6 +281,10 @@ class DatabaseProxy:
             link.far.write(b"Q" + struct.pack("!i", len(words) + 4) + words)
         elif fault.kind == "silent":
             link.silent = True
+        elif fault.kind == "slow":
+            breakage.done.set()
+            await asyncio.sleep(fault.seconds)
+            link.far.write(group)
         elif fault.kind == "torn":
             link.far.write(group[: fault.size])
             await link.far.drain()
