@@ -7,6 +7,7 @@ import itertools
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,7 @@ class Feed:
                 if half:
                     parts.extendleft([part[half:], part[:half]])
                 elif await self._until_relieved():
-                    parts.appendleft(part)
+                    parts.appendleft([self._priced(item) for item in part])
                 else:
                     raise
             else:
@@ -139,6 +140,11 @@ class Feed:
             reserved=self._reserves.of(arm, request),
         )
         return call, claim, request
+
+    def _priced(self, item: Item) -> Item:
+        """Reserve what the answers since then have shown a call to cost."""
+        call, claim, request = item
+        return call, replace(claim, reserved=self._reserves.of(call.arm, request)), request
 
     async def _known(self, items: Sequence[Item]) -> dict[tuple[str, int], Prior]:
         """Find earlier answers to the same requests, where the plan allows them."""
