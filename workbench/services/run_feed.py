@@ -113,10 +113,11 @@ class Feed:
                 mine = await asyncio.wrap_future(self._writer.claim([claim for _, claim, _ in part]))
             except BudgetError:
                 half = len(part) // 2
+                again = [self._priced(item) for item in part]
                 if half:
-                    parts.extendleft([part[half:], part[:half]])
-                elif await self._until_relieved():
-                    parts.appendleft([self._priced(item) for item in part])
+                    parts.extendleft([again[half:], again[:half]])
+                elif again[0][1].reserved != part[0][1].reserved or await self._until_relieved():
+                    parts.appendleft(again)
                 else:
                     raise
             else:
