@@ -212,5 +212,6 @@ def digest_of(body: dict[str, Any]) -> str:
 
 def spooled(home: Path) -> int:
     """Count the answers that wait in files for the database to come back."""
-    files = (home / "spool").glob("*.jsonl")
-    return sum(len(path.read_text().splitlines()) for path in files)
+    files = (path for pattern in ("*.jsonl", "*.refused") for path in (home / "spool").glob(pattern))
+    lines = [line for path in files for line in path.read_text().splitlines()]
+    return sum(len(json.loads(json.loads(line)[0])) for line in lines)

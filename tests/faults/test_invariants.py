@@ -77,7 +77,7 @@ def test_a_call_that_was_made_a_third_time_is_named(answered, admin_url):
 def test_a_bill_without_a_row_an_answer_in_a_file_and_a_missing_one_are_named(answered, admin_url, tmp_path):
     bill, _ = answered
     (tmp_path / "home" / "spool").mkdir(parents=True)
-    (tmp_path / "home" / "spool" / "1.jsonl").write_text("{}\n")
+    (tmp_path / "home" / "spool" / "1.jsonl").write_text('["[{}]", "[]", []]\n')
     with bill.open("a") as file:
         file.write(json.dumps({"n": 9, "at": time.time(), "body": json.dumps({"model": "m"})}) + "\n")
     found = balance(bill, admin_url, told=9, planned=9, home=tmp_path / "home")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.values import plain
 from workbench.core.versions import PromptVersion
 from workbench.db.ledger import give_up
-from workbench.db.ledger_writer import LedgerWriter
+from workbench.db.ledger_writer import PATIENCE, LedgerWriter
 from workbench.db.queries import runs as queries
 from workbench.errors import (
     BudgetError,
@@ -24,7 +24,7 @@ from workbench.errors import (
 )
 from workbench.services.planning import Arm, Plan, RunPlan, estimate, make_arm
 from workbench.services.progress import Progress
-from workbench.services.run_engine import Engine
+from workbench.services.run_engine import GRACE_SECONDS, Engine
 from workbench.services.runs import Run
 from workbench.services.schemas import with_schema
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Running"]
 
-#: After the first interrupt, calls in flight may end for so long.
-GRACE_SECONDS = 10.0
 CACHE_MODES = ("deterministic", "all", "off")
 
 
@@ -151,7 +149,7 @@ class Running:
         counts = Progress(total=plan.n_calls - len(settled), label=label)
         if settled:
             counts.note = f"resumed, {len(settled):,} were settled before"
-        writer = LedgerWriter(self._wb.database, self._wb.scope, lease=(key.id, holder))
+        writer = LedgerWriter(self._wb.database, self._wb.scope, lease=(key.id, holder), patience=PATIENCE)
         engine = Engine(self._wb, plan, key, writer=writer, settled=settled, progress=counts)
         try:
             interrupted = self._drive(engine, key, counts, self._wb.reporter() if progress else None)
@@ -208,6 +206,7 @@ class Running:
         self, plan: RunPlan, holder: str, *, resume: bool, retry_errors: bool, ab_test_id: uuid.UUID | None
     ) -> tuple[queries.RunKey, set[tuple[str, uuid.UUID, uuid.UUID, str, int]]]:
         digest = plan.digest()
+        self._wb.database.drain()  # before what is kept is taken for lost
         with self._wb.database.session() as session:
             lease = queries.unfinished(session, self._wb.scope, digest) if resume else None
             if lease is None:
@@ -229,6 +228,8 @@ class Running:
                     cure=f"wait for it; after a crash it is free again within {queries.LEASE_SECONDS} s; resume=False starts a new one",
                 )
             queries.take_over(session, lease.key.id, holder)
+            if plan.budget is not None:
+                queries.set_budget(session, lease.key.id, plan.budget)
             return lease.key, queries.settled(session, lease.key.id, retry_errors=retry_errors)
 
     def _drive(
