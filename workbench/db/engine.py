@@ -131,7 +131,7 @@ class Database:
 
     def drain(self) -> Drained:
         """Store the answers that a database which was away could not take; those of ended processes too."""
-        with self.engine.connect() as connection, driver_errors(self.url):
+        with driver_errors(self.url), self.engine.connect() as connection:
             raw = connection.execution_options(isolation_level="AUTOCOMMIT").connection.driver_connection
             assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
             return self.spool.drain(raw)
