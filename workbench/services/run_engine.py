@@ -40,8 +40,9 @@ __all__ = ["GRACE_SECONDS", "Engine"]
 GRACE_SECONDS = 10.0
 #: Answers that may wait for their commit, at most one per call in flight; bounds what a kill can lose.
 UNCOMMITTED = 32
-#: Results are handed to the writer when there are so many, after so many seconds, or when nothing else is in flight.
-GROUP_ROWS = 16
+#: Results are handed to the writer when there are so many, after so many seconds, or when nothing else is in flight:
+#: two groups may be on their way while the next one fills.
+GROUP_ROWS = UNCOMMITTED // 3
 GROUP_SECONDS = 0.02
 #: So many calls in a row that the provider did not answer end the run,
 PATIENCE = 20
@@ -95,7 +96,7 @@ class Engine:
         self._silent = 0
         # What waits here, and what is claimed when it runs low, is never more than is in flight, but for one call.
         self._queue: asyncio.Queue[Item | None] = asyncio.Queue()
-        self._low = max(1, plan.concurrency // 4)
+        self._low = max(1, plan.concurrency // 2)
         self._moved = asyncio.Event()
         self._open = 0  # claimed, and not settled
         self._calling = 0
