@@ -15,6 +15,7 @@ from workbench.db.ledger import Result
 from workbench.db.ledger_writer import LedgerWriter
 from workbench.errors import DatabaseError, ProviderError, RunInterruptedError
 from workbench.services.calls import build_request, claim_of, failed, finished
+from workbench.services.limiting_slots import Wanted
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest, ChatResponse
@@ -117,6 +118,7 @@ class Asking:
         request = build_request(
             body, values, model, question.options, schema=question.schema, stream=on_text is not None
         )
+        await self._wb.limiter.permits([Wanted.of(model, request)])
         now = dt.datetime.now(dt.UTC)
         claim = claim_of(request, body, values, prompt_id=version.id, model=model, run_at=now)
         await self._commit(self._ledger().claim([claim]))
@@ -145,8 +147,8 @@ class Asking:
                 on_text(piece)
 
         try:
-            response: ChatResponse = await model.provider.chat(
-                request, on_text=heard if request.stream else None
+            response: ChatResponse = await self._wb.limiter.chat(
+                model, request, on_text=heard if request.stream else None
             )
             parsed = None if schema is None else schema.read(response)
         except ProviderError as error:

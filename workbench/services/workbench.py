@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from workbench.services.found import Found
     from workbench.services.framing import Frames
     from workbench.services.library import Library
+    from workbench.services.limiting import Limiter
     from workbench.services.own_settings import OwnSettings
     from workbench.services.reports import Reports
     from workbench.services.search import Search
@@ -143,6 +144,13 @@ class Workbench(Rich):
         from workbench.services.library import Library
 
         return Library(self)
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        """Who may call now; used on the bridge's loop."""
+        from workbench.services.limiting import Limiter
+
+        return Limiter(self.database)
 
     @cached_property
     def reports(self) -> Reports:
@@ -297,6 +305,8 @@ class Workbench(Rich):
         """Write what is waiting, end local servers and connections."""
         forget(self)
         self._asking.close()
+        if "limiter" in self.__dict__:
+            self.bridge.run(self.limiter.aclose())
         self.models.close()
         self.bridge.close()
         self.database.close()
