@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.services.calls import build_request, claim_of, failed, finished
+from workbench.services.limiting_slots import Slot, Wanted
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest
@@ -81,6 +82,7 @@ class Engine:
         self._writer = writer
         self._settled = settled
         self._progress = progress
+        self._limiter = workbench.limiter
         self._stopping = False
         self._heard = False
         self._silent = 0
@@ -92,6 +94,7 @@ class Engine:
         self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(maxsize=self._group)
         self._uncommitted = min(UNCOMMITTED, plan.concurrency)
         self._slots = asyncio.Semaphore(self._uncommitted)
+        self._ahead: tuple[list[_Item], asyncio.Future[set[uuid.UUID]]] | None = None
         self._news: deque[tuple[Result, Future[set[uuid.UUID]]]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self.fatal: WorkbenchError | None = None
@@ -120,27 +123,48 @@ class Engine:
 
     async def _feed(self) -> None:
         pending = (call for call in self._plan.calls() if call.key not in self._settled)
-        ahead: tuple[list[_Item], asyncio.Future[set[uuid.UUID]]] | None = None
         try:
-            for chunk in _chunks(pending, self._group):
-                if self._stopping or not self._affords(len(chunk)):
-                    break
-                items = [self._prepare(call) for call in chunk]
+            async for items in self._groups(pending):
                 self._claimed += len(items)
                 claimed = asyncio.wrap_future(self._writer.claim([claim for _, claim, _ in items]))
-                before, ahead = ahead, (items, claimed)
+                before, self._ahead = self._ahead, (items, claimed)
                 if before is not None:
                     await self._hand_out(*before)
-            if ahead is not None:
-                before, ahead = ahead, None
-                await self._hand_out(*before)
+            await self._pass_on()
             for _ in range(self._plan.concurrency):
                 await self._queue.put(None)
         except WorkbenchError as error:
             self._end(error)
         finally:
-            if ahead is not None:
-                ahead[1].cancel()  # nobody will ask how it went
+            if self._ahead is not None:
+                self._ahead[1].cancel()  # nobody will ask how it went
+
+    async def _groups(self, pending: Iterable[Call]) -> AsyncIterator[list[_Item]]:
+        """Give groups that may be claimed. Before it waits, what is claimed is handed out: it counts as in flight."""
+        for chunk in _chunks(pending, self._group):
+            if self._stopping or not self._affords(len(chunk)):
+                return
+            items = [self._prepare(call) for call in chunk]
+            while items:
+                wanted = [Wanted.of(call.arm.model, request) for call, _, request in items]
+                if not self._limiter.open(wanted):
+                    await self._pass_on()
+                granted = await self._limiter.permits(
+                    wanted, tell=self._show_waiting, unless=lambda: self._stopping
+                )
+                if not granted:
+                    return
+                yield items[:granted]
+                items = items[granted:]
+
+    async def _pass_on(self) -> None:
+        """Hand out the group that was claimed last."""
+        before, self._ahead = self._ahead, None
+        if before is not None:
+            await self._hand_out(*before)
+
+    def _show_waiting(self, text: str) -> None:
+        self._progress.waiting = text
 
     async def _hand_out(self, items: list[_Item], claimed: asyncio.Future[set[uuid.UUID]]) -> None:
         """Give the workers those calls of a group that are ours and that no earlier answer settles."""
@@ -154,6 +178,7 @@ class Engine:
                 await self._queue.put((call, claim, request))
                 continue
             self._called += 1  # by another kernel, or before
+            self._limiter.unused(Wanted.of(call.arm.model, request))
             if claim.id in mine and prior is not None:
                 await self._store(_from_cache(claim, prior))
 
@@ -194,15 +219,15 @@ class Engine:
     async def _work(self) -> None:
         while (item := await self._queue.get()) is not None:
             call, claim, request = item
-            if self._stopping:
-                await self._store(_not_sent(claim))
-            else:
-                await self._store(await self._call(call, claim, request))
+            async with self._limiter.slot(call.arm.model, unless=lambda: self._stopping) as slot:
+                stop = self._stopping
+                result = _not_sent(claim) if stop else await self._call(call, claim, request, slot)
+            await self._store(result)
 
-    async def _call(self, call: Call, claim: Claim, request: ChatRequest) -> Result:
+    async def _call(self, call: Call, claim: Claim, request: ChatRequest, slot: Slot) -> Result:
         model = call.arm.model
         try:
-            response = await model.provider.chat(request)
+            response = await slot.chat(request)
             if call.arm.schema is not None:
                 call.arm.schema.read(response)
         except ProviderError as error:
