@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-__all__ = ["Permit", "give_back", "limits", "refused", "remove_limit", "set_limit", "take"]
+__all__ = ["Own", "Permit", "give_back", "limits", "refused", "remove_limit", "set_limit", "take"]
 
 #: A bucket holds what comes in so many seconds, and always one call.
 BURST_SECONDS = 10.0
@@ -28,8 +28,8 @@ RECOVERY_SECONDS = 120.0
 SLOWER, SLOWEST = 0.7, 0.05
 #: A refusal keeps everybody waiting at least and at most so long.
 MIN_BLOCK, MAX_BLOCK = 0.5, 60.0
-#: Calls that were permitted are in the ledger after so long: until then nobody counts what is in flight.
-SETTLE_SECONDS = 0.1
+#: What another process was granted is in the ledger after so long: until then nobody can count what is in flight.
+SETTLE_SECONDS = 0.25
 #: While every call in flight that is allowed is made, it is looked again after so long.
 FULL_SECONDS = 0.2
 #: Who finds no row, or only rows that limit nothing now, need not look again for so long.
@@ -48,7 +48,7 @@ ORDER BY model FOR UPDATE
 # In flight is what the ledger calls sent, but for what died with its kernel.
 _STATE = """
 SELECT r.provider, r.model, r.concurrency, r.requests_per_minute, r.tokens_per_minute, r.requests_left, r.tokens_left,
-       r.pace, t.now, extract(epoch FROM t.now - r.refilled_at)::float8, extract(epoch FROM r.blocked_until - t.now)::float8,
+       r.pace, r.refilled_at, t.now, extract(epoch FROM t.now - r.refilled_at)::float8, extract(epoch FROM r.blocked_until - t.now)::float8,
        CASE WHEN r.concurrency IS NOT NULL THEN (
            SELECT count(*)
            FROM wb.executions e
@@ -113,6 +113,7 @@ class Permit:
         why: where none is granted: ``rate``, ``refused`` (the provider answered 429), or ``full`` (as many calls as
             are allowed are in flight).
         quiet: seconds for which nobody of this process need ask again: nothing limits these calls.
+        stamp: when it was granted, by the database's clock.
 
     """
 
@@ -121,6 +122,27 @@ class Permit:
     limit: str = ""
     why: Literal["", "rate", "refused", "full"] = ""
     quiet: float = 0.0
+    stamp: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the asking process itself was granted lately, and the ledger may not show yet.
+
+    Attributes:
+        stamps: of those permits.
+        calls: how many of them are not known to be claimed.
+
+    """
+
+    stamps: frozenset[dt.datetime] = frozenset()
+    calls: int = 0
+
+    def plus(self, permit: Permit) -> Own:
+        """Return this and one more permit."""
+        if permit.stamp is None:
+            return self
+        return Own(self.stamps | {permit.stamp}, self.calls + permit.granted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +157,7 @@ class _Row:
     requests_left: float
     tokens_left: float
     pace_then: float
+    refilled_at: dt.datetime
     now: dt.datetime
     since: float
     blocked_for: float | None
@@ -171,10 +194,10 @@ class _Row:
         rate = per_minute * self.pace / 60
         return min(left + rate * self.free, max(rate * BURST_SECONDS, one))
 
-    def permit(self, calls: int, tokens: float) -> Permit:
+    def permit(self, calls: int, tokens: float, own: Own) -> Permit:
         """Return what this limit allows of so many calls that take so many tokens each."""
         if self.blocked:
-            return self._none(self.blocked, "refused")
+            return self._none(min(self.blocked, MAX_BLOCK), "refused")
         granted, wait = calls, 0.0
         for per_minute, left, one in (
             (self.rpm, self.requests_left, 1.0),
@@ -187,12 +210,13 @@ class _Row:
             wait = max(wait, (one - level) / (per_minute * self.pace / 60))
         if granted < 1:
             return self._none(wait, "rate")
-        if self.concurrency is None or self.in_flight is None:
-            return Permit(granted=granted)
-        if self.since < SETTLE_SECONDS:
-            return self._none(SETTLE_SECONDS - max(self.since, 0.0), "full")
-        granted = min(granted, self.concurrency - self.in_flight)
-        return Permit(granted=granted) if granted > 0 else self._none(FULL_SECONDS, "full")
+        if self.concurrency is not None and self.in_flight is not None:
+            if self.since < SETTLE_SECONDS and self.refilled_at not in own.stamps:
+                return self._none(SETTLE_SECONDS - max(self.since, 0.0), "full")
+            granted = min(granted, self.concurrency - self.in_flight - own.calls)
+            if granted < 1:
+                return self._none(FULL_SECONDS, "full")
+        return Permit(granted=granted, stamp=self.now)
 
     def _none(self, wait: float, why: Literal["rate", "refused", "full"]) -> Permit:
         return Permit(granted=0, wait=wait, limit=self.name, why=why)
@@ -206,6 +230,7 @@ def take(
     *,
     calls: int,
     tokens: float = 0.0,
+    own: Own = Own(),
 ) -> Permit:
     """Take permits for calls that are about to be claimed.
 
@@ -219,6 +244,7 @@ def take(
         model: the id that the provider itself uses.
         calls: how many are wanted.
         tokens: that all of them will take, about; 0 where that does not matter.
+        own: earlier permits of this process for this provider; what others were granted is waited for a moment.
 
     Raises:
         ConflictError: somebody has held a row's lock for seconds (at the border of the connection).
@@ -229,7 +255,7 @@ def take(
     if not rows:
         return Permit(granted=calls, quiet=NO_ROW_SECONDS)
     one = tokens / calls if calls else 0.0
-    permits = [row.permit(calls, one) for row in rows]
+    permits = [row.permit(calls, one, own) for row in rows]
     tightest = min(permits, key=lambda permit: (permit.granted, -permit.wait))
     for row in rows:
         if row.asleep:

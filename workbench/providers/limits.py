@@ -14,7 +14,7 @@ __all__ = ["Heard", "Quota", "heard", "seconds"]
 _CAP = 60.0
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+_PART = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)(ms|[smhd])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

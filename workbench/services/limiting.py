@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from workbench.db import limits
 from workbench.errors import ConflictError, DatabaseError
 from workbench.providers.base import Listened
-from workbench.services.limiting_slots import LOOK_AGAIN, Slot, Stop, Wanted, Window
+from workbench.services.limiting_slots import LOOK_AGAIN, Grants, Slot, Stop, Wanted, Window
 
 if TYPE_CHECKING:
     from workbench.core.chat import Attempt, ChatRequest, ChatResponse, Usage
@@ -62,9 +62,13 @@ class Limiter:
     Args:
         database: the person's.
 
+    Attributes:
+        grants: what was granted lately.
+
     """
 
     def __init__(self, database: Database) -> None:
+        self.grants = Grants()
         self._database = database
         self._quiet_until: dict[_Key, float] = {}
         self._blocked_until: dict[_Key, float] = {}
@@ -123,6 +127,7 @@ class Limiter:
 
     def unused(self, call: Wanted) -> None:
         """Put back the permit of a call that was not made."""
+        self.grants.claimed(call.key)
         self._owe(call.key, calls=1.0, tokens=call.tokens)
 
     def slot(self, model: ChosenModel, *, unless: Stop | None = None) -> Slot:
@@ -199,12 +204,13 @@ class Limiter:
         permits = {key: permit for key, permit in known.items() if permit is not None}
         if look:
             owed = {key: self._owed.pop(key) for key in look if key in self._owed}
+            own = {provider: self.grants.of(provider) for provider, _ in look}
             try:
-                found = await asyncio.to_thread(self._take_rows, calls, permits, look, owed)
+                found = await asyncio.to_thread(self._take_rows, calls, permits, look, owed=owed, own=own)
             except ConflictError:  # somebody holds a row's lock
                 return 0, limits.Permit(granted=0, wait=SOON, limit="/".join(look[0]), why="rate")
-            self._learn(found)
             permits |= found
+            self._learn(found, _counted(calls[: _prefix(calls, permits)]))
         return _prefix(calls, permits), permits[calls[0].key]
 
     def _known(self, key: _Key, calls: int, now: float) -> Permit | None:
@@ -219,7 +225,9 @@ class Limiter:
         calls: Sequence[Wanted],
         known: Mapping[_Key, Permit],
         keys: Sequence[_Key],
+        *,
         owed: Mapping[_Key, tuple[float, float]],
+        own: dict[str, limits.Own],
     ) -> dict[_Key, Permit]:
         """Take permits in one transaction; what the order of the calls leaves over goes back at once."""
         user, counts, found = self._database.user_id, _counted(calls), dict[_Key, limits.Permit]()
@@ -228,7 +236,11 @@ class Limiter:
             for key in keys:  # in one order for everybody
                 if key in owed:
                     limits.give_back(connection, user, *key, calls=owed[key][0], tokens=owed[key][1])
-                found[key] = limits.take(connection, user, *key, calls=counts[key], tokens=tokens[key])
+                mine = own[key[0]]
+                found[key] = limits.take(
+                    connection, user, *key, calls=counts[key], tokens=tokens[key], own=mine
+                )
+                own[key[0]] = mine.plus(found[key])
             used = _counted(calls[: _prefix(calls, {**known, **found})])
             for key in keys:
                 left = found[key].granted - used[key]
@@ -237,10 +249,12 @@ class Limiter:
                     limits.give_back(connection, user, *key, calls=left, tokens=left * one)
         return found
 
-    def _learn(self, found: Mapping[_Key, Permit]) -> None:
+    def _learn(self, found: Mapping[_Key, Permit], used: Counter[_Key]) -> None:
         now = time.monotonic()
         for key, permit in found.items():
             self._quiet_until[key] = now + permit.quiet
+            if permit.stamp is not None:
+                self.grants.add(key, used[key], permit.stamp)
             if permit.why == "refused":  # in another process; calls that are claimed here wait too
                 self._block(key, min(permit.wait, LOOK_AGAIN))
 

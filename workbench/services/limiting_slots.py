@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from workbench.db.limits import SETTLE_SECONDS, Own
 from workbench.errors import ProviderError
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.services.limiting import Limiter
     from workbench.services.models import ChosenModel
 
-__all__ = ["LOOK_AGAIN", "Slot", "Stop", "Wanted", "Window"]
+__all__ = ["LOOK_AGAIN", "Grants", "Slot", "Stop", "Wanted", "Window"]
 
 #: Who waits looks again at least this often, in seconds: a limit may be changed meanwhile.
 LOOK_AGAIN = 1.0
@@ -126,6 +129,35 @@ class Window:
             self._waiting -= 1
 
 
+class Grants:
+    """What this process was granted lately: the ledger shows it only once it is claimed."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, str, dt.datetime, int]] = deque()
+        self._unclaimed: Counter[tuple[str, str]] = Counter()
+
+    def add(self, key: tuple[str, str], calls: int, stamp: dt.datetime) -> None:
+        """Remember a permit."""
+        self._recent.append((time.monotonic(), key[0], stamp, calls))
+        self._unclaimed[key] += calls
+
+    def claimed(self, key: tuple[str, str]) -> None:
+        """Note that one of the calls is in the ledger: it is about to be made."""
+        if self._unclaimed[key]:
+            self._unclaimed[key] -= 1
+
+    def of(self, provider: str) -> Own:
+        """Return what may not be in the ledger yet."""
+        while self._recent and self._recent[0][0] < time.monotonic() - SETTLE_SECONDS:
+            self._recent.popleft()
+        recent = [(stamp, calls) for _, name, stamp, calls in self._recent if name == provider]
+        if not recent:  # whatever was not claimed until now never will be
+            for key in [key for key in self._unclaimed if key[0] == provider]:
+                del self._unclaimed[key]
+        unclaimed = sum(calls for (name, _), calls in self._unclaimed.items() if name == provider)
+        return Own(frozenset(stamp for stamp, _ in recent), min(unclaimed, sum(calls for _, calls in recent)))
+
+
 class Slot:
     """A place for one call; opened by ``async with``, once its provider's window has room and no refusal holds it."""
 
@@ -163,6 +195,7 @@ class Slot:
             if (pause <= 0 and self._window.room) or (self._unless is not None and self._unless()):
                 break
             await self._window.wait(min(pause, LOOK_AGAIN) if pause > 0 else LOOK_AGAIN)
+        self._limiter.grants.claimed(key)
         self._window.in_flight += 1
         return self
 
