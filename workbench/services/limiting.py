@@ -15,6 +15,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from workbench.db import limits
+from workbench.db.limits_state import Own, Permit
 from workbench.errors import ConflictError, DatabaseError
 from workbench.providers.base import Listened
 from workbench.services.limiting_slots import LOOK_AGAIN, Grants, Slot, Stop, Wanted, Window
@@ -22,7 +23,6 @@ from workbench.services.limiting_slots import LOOK_AGAIN, Grants, Slot, Stop, Wa
 if TYPE_CHECKING:
     from workbench.core.chat import Attempt, ChatRequest, ChatResponse, Usage
     from workbench.db.engine import Database
-    from workbench.db.limits import Permit
     from workbench.providers.base import OnText, Provider
     from workbench.providers.limits import Heard
     from workbench.services.models import ChosenModel
@@ -208,7 +208,7 @@ class Limiter:
             try:
                 found = await asyncio.to_thread(self._take_rows, calls, permits, look, owed=owed, own=own)
             except ConflictError:  # somebody holds a row's lock
-                return 0, limits.Permit(granted=0, wait=SOON, limit="/".join(look[0]), why="rate")
+                return 0, Permit(granted=0, wait=SOON, limit="/".join(look[0]), why="rate")
             permits |= found
             self._learn(found, _counted(calls[: _prefix(calls, permits)]))
         return _prefix(calls, permits), permits[calls[0].key]
@@ -217,8 +217,8 @@ class Limiter:
         """Return what is known without asking the database, or None."""
         pause = self.pause(key)
         if pause > 0:
-            return limits.Permit(granted=0, wait=pause, limit="/".join(key), why="refused")
-        return limits.Permit(granted=calls) if self._quiet_until.get(key, 0.0) > now else None
+            return Permit(granted=0, wait=pause, limit="/".join(key), why="refused")
+        return Permit(granted=calls) if self._quiet_until.get(key, 0.0) > now else None
 
     def _take_rows(
         self,
@@ -227,10 +227,10 @@ class Limiter:
         keys: Sequence[_Key],
         *,
         owed: Mapping[_Key, tuple[float, float]],
-        own: dict[str, limits.Own],
+        own: dict[str, Own],
     ) -> dict[_Key, Permit]:
         """Take permits in one transaction; what the order of the calls leaves over goes back at once."""
-        user, counts, found = self._database.user_id, _counted(calls), dict[_Key, limits.Permit]()
+        user, counts, found = self._database.user_id, _counted(calls), dict[_Key, Permit]()
         tokens = {key: sum(call.tokens for call in calls if call.key == key) for key in keys}
         with self._database.driver() as connection:
             for key in keys:  # in one order for everybody

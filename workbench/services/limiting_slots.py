@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from workbench.db.limits import SETTLE_SECONDS, Own
+from workbench.db.limits_state import SETTLE_SECONDS, Own
 from workbench.errors import ProviderError
 
 if TYPE_CHECKING:
