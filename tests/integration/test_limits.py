@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import signal
 import subprocess
@@ -16,11 +17,19 @@ import psycopg
 import pytest
 from servers import Reply, ScriptedServer, completion
 
+from workbench.cli.app import run_command
 from workbench.db import limits, limits_state
 from workbench.db.limits import give_back, refused, set_limit, take
 from workbench.db.limits_state import Own, Permit
-from workbench.errors import ConflictError, RunInterruptedError
+from workbench.errors import (
+    ConflictError,
+    InputError,
+    RunInterruptedError,
+    UnknownModelError,
+    UnknownReferenceError,
+)
 from workbench.services.limiting_slots import Window
+from workbench.services.limits import LIMITS
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
@@ -705,3 +714,103 @@ def test_a_429_in_one_process_makes_the_other_wait(two):
         own = [each.at - refused_call.at for each in server.asked if who(each) == who(refused_call)]
         assert not [at for at in own if 0.3 < at < 3.9]
         assert any(at > 4 for at in own)
+
+
+# --- verbs ---
+
+
+def test_limits_are_set_one_by_one_listed_and_removed(wb, bobs_wb):
+    wb.models.endpoint("lab", "http://127.0.0.1:9/v1")
+    assert str(wb.models.limit("lab", rpm=200)) == "lab: at most 200 calls a minute"
+    wb.models.limit("openai/gpt-4o", rpm=60, tpm=100_000)
+    limit = wb.models.limit("openrouter/openai/gpt-4o", concurrency=8)
+    assert (limit.name, limit.rpm, limit.tpm, limit.concurrency) == (
+        "openrouter/openai/gpt-4o",
+        60,
+        100_000,
+        8,
+    )
+    assert str(limit).endswith("at most 60 calls a minute, 100,000 tokens a minute, 8 at once")
+    assert wb.models.limit("openai/gpt-4o", rpm=0.5).rpm == 0.5
+    frame = wb.models.limits().set_index("name")
+    assert list(wb.models.limits().columns) == list(LIMITS)
+    assert list(frame.index) == ["lab", "openrouter/openai/gpt-4o"]
+    assert frame.loc["lab", "rpm"] == 200
+    assert frame["concurrency"].isna().tolist() == [True, False]
+    assert frame.loc["openrouter/openai/gpt-4o", "in_flight"] == 0
+    assert frame["pace"].tolist() == [1, 1]
+    assert bobs_wb.models.limits().empty
+    assert (
+        bobs_wb.models.limits().dtypes.astype(str).to_dict()
+        == wb.models.limits().dtypes.astype(str).to_dict()
+    )
+    assert wb.models.unlimit("openai/gpt-4o") == "openrouter/openai/gpt-4o"
+    assert wb.models.unlimit("lab") == "lab"
+    assert wb.models.limits().empty
+
+
+def test_a_new_limit_starts_at_its_full_pace(wb, refuse):
+    wb.models.endpoint("lab", "http://127.0.0.1:9/v1")
+    refuse(7)
+    frame = wb.models.limits()
+    assert frame["name"].tolist() == ["lab/m"]
+    assert frame["pace"].tolist() == [0.7]
+    assert 6 < frame["blocked_s"].iloc[0] <= 7
+    assert frame["rpm"].isna().all()
+    wb.models.limit("lab/m", rpm=60)
+    assert wb.models.limits()["pace"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {}, {"rpm": 0}, {"rpm": -1}, {"tpm": float("nan")}, {"tpm": float("inf")}, {"rpm": True}, {"rpm": "60"},
+        {"concurrency": 1.5}, {"concurrency": 0}, {"concurrency": 2**31}, {"rpm": 60, "tpm": 0},
+    ],
+)  # fmt: skip
+def test_what_is_no_limit_is_refused_and_changes_nothing(wb, limits):
+    with pytest.raises(InputError) as raised:
+        wb.models.limit("openrouter", **limits)
+    assert raised.value.cure
+    assert wb.models.limits().empty
+
+
+def test_names_that_mean_nothing(wb):
+    with pytest.raises(UnknownModelError, match="did you mean 'openrouter'"):
+        wb.models.limit("openruter", rpm=1)
+    with pytest.raises(UnknownModelError, match="openrouter/openai/"):
+        wb.models.limit("openai", rpm=1)
+    with pytest.raises(UnknownModelError, match="did you mean 'echo'"):
+        wb.models.limit("fake/ecko", rpm=1)
+    with pytest.raises(UnknownReferenceError, match="none is set"):
+        wb.models.unlimit("openrouter")
+    wb.models.limit("fake/echo", rpm=60_000)
+    with pytest.raises(UnknownReferenceError, match="did you mean 'fake/echo'"):
+        wb.models.unlimit("fake")
+
+
+def test_the_command_line(ann_url, monkeypatch, capsys):
+    monkeypatch.setenv("DATABASE_URL", ann_url.reveal())
+
+    def cli(*arguments):
+        capsys.readouterr()
+        return run_command(["models", "limit", *arguments]), *capsys.readouterr()
+
+    assert cli("openai/gpt-4o", "--rpm", "60", "--tpm", "100000", "--concurrency", "8")[:2] == (
+        0,
+        "openrouter/openai/gpt-4o: at most 60 calls a minute, 100,000 tokens a minute, 8 at once\n",
+    )
+    code, out, _ = cli("fake", "--concurrency", "3", "--json")
+    assert (code, json.loads(out)) == (0, {"name": "fake", "rpm": None, "tpm": None, "concurrency": 3})
+    code, out, _ = cli("--list", "--json")
+    assert [row["name"] for row in json.loads(out)] == ["fake", "openrouter/openai/gpt-4o"]
+    code, out, _ = cli("--list")
+    assert (code, "openrouter/openai/gpt-4o" in out) == (0, True)
+    assert cli("fake", "--remove")[:2] == (0, "fake has no limits any more\n")
+    for wrong in (
+        (), ("fake",), ("--rpm", "3"), ("fake", "--list"), ("fake", "--remove", "--rpm", "3"), ("--remove",),
+        ("fake", "--rpm", "0"), ("fake", "--remove"), ("nowhere", "--rpm", "3"),
+    ):  # fmt: skip
+        code, out, err = cli(*wrong)
+        assert (code, out) == (2, "")
+        assert "→" in err
