@@ -32,6 +32,7 @@ from workbench.services.schemas import Schemas, with_schema
 from workbench.settings import Settings
 
 if TYPE_CHECKING:
+    from workbench.services.budgets import Budgets
     from workbench.services.exchange import Exchange
     from workbench.services.experiments import Experiments
     from workbench.services.found import Found
@@ -123,6 +124,13 @@ class Workbench(Rich):
         from workbench.services.experiments import Experiments
 
         return Experiments(self)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """What calls may cost."""
+        from workbench.services.budgets import Budgets
+
+        return Budgets(self)
 
     @cached_property
     def exchange(self) -> Exchange:
