@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import click
 
+from workbench.cli.budgets import budget
 from workbench.cli.commands import Command, Group, State
 from workbench.cli.database import db
 from workbench.cli.exchange import export_prompts, import_prompts
@@ -68,6 +69,7 @@ _COMMANDS: tuple[Command | Group, ...] = (
 )
 prompt.add_command(search_prompts)
 run.add_command(search_outputs)
+run.add_command(budget)
 for _command in _COMMANDS:
     root.add_command(_command)
 

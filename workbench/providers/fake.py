@@ -128,6 +128,7 @@ class FakeProvider:
 
     host = "fake"
     concurrency = 32
+    listener = None  # nobody is told of a reply: a failure that the script wants says nothing about limits
 
     def __init__(
         self, script: Script | Mapping[str, str] | None = None, *, latency: float = 0.0, name: str = "fake"

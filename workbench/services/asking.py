@@ -16,6 +16,7 @@ from workbench.db.ledger import Result
 from workbench.db.ledger_writer import LedgerWriter
 from workbench.errors import AnswerKeptError, DatabaseError, ProviderError, RunInterruptedError
 from workbench.services.calls import build_request, claim_of, expected_tokens, failed, finished
+from workbench.services.limiting_slots import Wanted
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest, ChatResponse
@@ -121,6 +122,7 @@ class Asking:
         request = build_request(
             body, values, model, question.options, schema=question.schema, stream=on_text is not None
         )
+        await self._wb.limiter.permits([Wanted.of(model, request)])
         now = dt.datetime.now(dt.UTC)
         claim = claim_of(
             request,
@@ -159,8 +161,8 @@ class Asking:
                 on_text(piece)
 
         try:
-            response: ChatResponse = await model.provider.chat(
-                request, on_text=heard if request.stream else None
+            response: ChatResponse = await self._wb.limiter.chat(
+                model, request, on_text=heard if request.stream else None
             )
             parsed = None if schema is None else schema.read(response)
         except ProviderError as error:

@@ -29,6 +29,7 @@ class Progress:
     cost: Decimal = Decimal(0)
     cost_unknown: bool = False
     note: str = ""
+    waiting: str = ""
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -59,6 +60,8 @@ class Progress:
             parts.append(f"{_duration(left)} left")
         elif self.settled >= self.total:
             parts.append(_duration(self.seconds))
+        if self.waiting:
+            parts.append(self.waiting)
         text = " · ".join(parts)
         return f"{self.label}: {text}{f' · {self.note}' if self.note else ''}" if self.label else text
 

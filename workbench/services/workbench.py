@@ -32,11 +32,13 @@ from workbench.services.schemas import Schemas, with_schema
 from workbench.settings import Settings
 
 if TYPE_CHECKING:
+    from workbench.services.budgets import Budgets
     from workbench.services.exchange import Exchange
     from workbench.services.experiments import Experiments
     from workbench.services.found import Found
     from workbench.services.framing import Frames
     from workbench.services.library import Library
+    from workbench.services.limiting import Limiter
     from workbench.services.own_settings import OwnSettings
     from workbench.services.reports import Reports
     from workbench.services.search import Search
@@ -124,6 +126,13 @@ class Workbench(Rich):
         return Experiments(self)
 
     @cached_property
+    def budgets(self) -> Budgets:
+        """What calls may cost."""
+        from workbench.services.budgets import Budgets
+
+        return Budgets(self)
+
+    @cached_property
     def exchange(self) -> Exchange:
         """Import and export of prompts."""
         from workbench.services.exchange import Exchange
@@ -143,6 +152,13 @@ class Workbench(Rich):
         from workbench.services.library import Library
 
         return Library(self)
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        """Who may call now; used on the bridge's loop."""
+        from workbench.services.limiting import Limiter
+
+        return Limiter(self.database)
 
     @cached_property
     def reports(self) -> Reports:
@@ -297,6 +313,8 @@ class Workbench(Rich):
         """Write what is waiting, end local servers and connections."""
         forget(self)
         self._asking.close()
+        if "limiter" in self.__dict__:
+            self.bridge.run(self.limiter.aclose())
         self.models.close()
         self.bridge.close()
         self.database.close()
