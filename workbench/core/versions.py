@@ -126,8 +126,8 @@ class PromptVersion(Rich):
 
     @property
     def ref(self) -> str:
-        """The reference of exactly this version, such as ``tone@3``."""
-        return f"{self.title}@{self.version}"
+        """The reference of exactly this version, such as ``tone@3``; of one that is not saved yet, its title."""
+        return f"{self.title}@{self.version}" if self.version else self.title
 
     @property
     def news(self) -> str:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.core.body import PromptBody, join_turns, parse_body
 from workbench.core.front_matter import check_keys, read_yaml
 from workbench.core.keys import find_key
-from workbench.core.versions import PromptVersion
 from workbench.errors import FileError, InputError, TemplateError
 
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
 
-__all__ = ["PromptFile", "load_prompt", "read_prompt"]
+__all__ = ["PromptFile", "prompt_of_file", "read_prompt"]
 
 _MAX_BYTES: Final = 1_000_000
 _MAX_CHAT: Final = 300_000
@@ -50,10 +49,10 @@ class PromptFile:
     origin: str
 
 
-def load_prompt(
+def prompt_of_file(
     workbench: Workbench, path: str | Path, *, title: str | None = None, **given: Any
-) -> PromptVersion:
-    """Save the prompt of a file; ``given`` goes to ``wb.prompts.save_body`` and wins over front matter.
+) -> tuple[str, PromptBody, dict[str, Any]]:
+    """Return the prompt of a file as ``wb.prompts.save_body`` takes it; what is ``given`` wins over front matter.
 
     Raises:
         FileError: the file is missing, too large, or no text.
@@ -67,12 +66,8 @@ def load_prompt(
     if isinstance(schema, str):
         read = workbench.schemas.read(schema, look_up=look_up, folder=found.path.parent)
         given["settings"] = {"schema": read, **(given.get("settings") or {})}
-    return workbench.prompts.save_body(
-        title or found.title,
-        found.body,
-        note=f"{note} ({found.origin})" if note else found.origin,
-        **given,
-    )
+    given["note"] = f"{note} ({found.origin})" if note else found.origin
+    return title or found.title, found.body, given
 
 
 def read_prompt(path: str | Path, *, system: str | None = None) -> PromptFile:

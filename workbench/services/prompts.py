@@ -93,9 +93,10 @@ class Prompts(FindsPrompts):
             'prompts/tone.md at 3f9a2c4e1b7d'
 
         """
-        from workbench.services.files import load_prompt
+        from workbench.services.files import prompt_of_file
 
-        return load_prompt(self._wb, path, title=title)
+        name, body, given = prompt_of_file(self._wb, path, title=title)
+        return self.save_body(name, body, **given)
 
     def save_body(self, title: str | None, body: PromptBody, **given: Any) -> PromptVersion:
         """Store a parsed body; without a title it goes to ``scratch/<hash>``. What is given wins over front matter.
@@ -104,7 +105,11 @@ class Prompts(FindsPrompts):
         """
         label = given.pop("label", None) or body.front_matter.get("label")
         label = check_label(label) if label else None
-        saved = self._told(self._bound(store(self._wb, draft_of(self._wb, title, body, **given))))
+        return self.save_draft(draft_of(self._wb, title, body, **given), label=label)
+
+    def save_draft(self, draft: queries.Draft, *, label: str | None = None) -> PromptVersion:
+        """Store a draft that has been checked, and make a label name it."""
+        saved = self._told(self._bound(store(self._wb, draft)))
         if label is None:
             return saved
         return replace(self.label(saved.ref, label), change=saved.change, delta=saved.delta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from workbench.services.composing import pin
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
 
-__all__ = ["bases_of", "draft_of", "settings_of", "store", "variables_of"]
+__all__ = ["bases_of", "draft_of", "preview", "settings_of", "store", "variables_of"]
 
 #: Concurrent saves of one family collide on its version number; the loser takes the next one.
 _TRIES: Final = 8
@@ -58,6 +59,27 @@ def draft_of(
         includes=includes,
     )
     return draft if title else replace(draft, title=f"{SCRATCH}{draft.hash[:12]}")
+
+
+def preview(workbench: Workbench, draft: queries.Draft) -> PromptVersion:
+    """Return a draft as the version that it would become: it can be checked and planned, and has no number yet."""
+    unsaved = uuid.uuid4()
+    return PromptVersion(
+        id=unsaved,
+        root_id=unsaved,
+        project_id=workbench.project_id,
+        title=draft.title,
+        version=0,
+        content=draft.content,
+        system_prompt=draft.system_prompt,
+        variables=draft.variables,
+        settings=draft.settings,
+        tags=tuple(draft.tags),
+        note=draft.note,
+        includes=tuple(draft.includes),
+        content_hash=draft.hash,
+        caller=workbench,
+    )
 
 
 def store(workbench: Workbench, draft: queries.Draft) -> PromptVersion:
