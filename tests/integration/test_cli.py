@@ -134,7 +134,7 @@ def test_versions_are_compared_labelled_and_rolled_back(held, anns):
     assert "no label" in anns("prompt", "label", "say", "prod", "--remove")[1]
     code, _, err = anns("prompt", "rollback", "say", "prod")
     assert code == 2
-    assert "has no 'prod'" in err
+    assert "has no label 'prod'" in err
 
 
 def test_prompts_are_forked_renamed_tagged_and_archived(held, anns):

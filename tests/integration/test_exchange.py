@@ -250,6 +250,54 @@ def test_bad_records_are_told_and_the_rest_goes_in(wb, tmp_path):
     assert report._repr_mimebundle_()["text/html"]
 
 
+def test_variables_and_settings_are_checked_as_in_a_cell(wb, tmp_path):
+    lines = [
+        {"title": "vv", "content": "x {{ q }}", "variables": [{"name": "q", "type": "nope"}]},
+        {"title": "vv2", "content": "x {{ q }}", "variables": [{"name": "zz", "type": "string"}]},
+        {"title": "vv3", "content": "x", "settings": {"schema": {"type": "objct"}}},
+        {"title": "vv9", "content": "x", "settings": {"temperature": "hot"}},
+        {"title": "tag", "content": "x", "tags": ["y" * 500]},
+        {"title": "part", "content": "{{ a }} {{ b }}", "variables": [{"name": "b", "type": "int"}]},
+        {"title": "none", "content": "{{ a }}", "variables": []},
+        {"title": "plain", "content": "x", "settings": {"schema": {"type": "object"}, "modle": "y"}},
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    report = wb.exchange.import_file(tmp_path / "x.jsonl")
+    assert [(each.place, each.title) for each in report.failures] == [
+        (f"line {n}", lines[n - 1]["title"]) for n in (1, 2, 3, 4, 5)
+    ]
+    for reason, says in zip(
+        [each.reason for each in report.failures],
+        [
+            "declared as 'nope', which is no type",
+            "'zz' is declared, and the prompt does not read it",
+            "the schema is none",
+            "temperature must be a number",
+            "the tag",
+        ],
+        strict=True,
+    ):
+        assert says in reason
+    assert wb.prompts.list() == ["none", "part", "plain"]
+    assert [each["type"] for each in wb.prompts.get("part").variables] == ["any", "integer"]
+    assert wb.prompts.get("none").names == ("a",)
+
+
+def test_a_stored_type_that_is_none_holds_nobody_up(wb, ann_url):
+    wb.prompts.save("base", "{{ q }}")
+    with psycopg.connect(ann_url.reveal()) as ann:
+        ann.execute(
+            """INSERT INTO wb.prompts (id, root_id, project_id, user_id, version, kind, title, content, content_hash,
+               variables) SELECT i, i, project_id, user_id, 1, kind, 'old', content, 'x',
+               '[{"name": "q", "type": "nope", "required": true}]' FROM wb.prompts, gen_random_uuid() i"""
+        )
+        ann.execute(
+            """INSERT INTO wb.prompt_labels (root_id, name, prompt_id, project_id, user_id)
+               SELECT id, 'latest', id, project_id, user_id FROM wb.prompts WHERE title = 'old'"""
+        )
+    assert wb.prompts.get("old")(q="a").text == "a"
+
+
 def test_what_only_the_database_refuses_is_found_among_many(wb, tmp_path, admin_url):
     with psycopg.connect(admin_url.reveal()) as admin:
         admin.execute("ALTER TABLE wb.prompts ADD CHECK (content <> 'forbidden')")

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, cast
 from workbench.core.chat import Message, Role
 from workbench.core.front_matter import has_front_matter, split_front_matter
 from workbench.core.templates import Template
+from workbench.core.values import check_text
 from workbench.errors import TemplateError
 
 __all__ = ["PromptBody", "TemplateMessage", "join_turns", "parse_body"]
@@ -120,10 +121,14 @@ def parse_body(text: str, *, system: str | None = None) -> PromptBody:
 
     Raises:
         TemplateError: the front matter is wrong, a turn is empty, or there are two system prompts.
+        DataError: it is no text.
 
     >>> parse_body("system:\nYou are terse.\nuser:\nSummarise {{ text }}").messages
     (TemplateMessage(role='user', text='Summarise {{ text }}'),)
     """
+    check_text(text, what="a prompt")
+    if system is not None:
+        check_text(system, what="a system prompt")
     front_matter, rest = split_front_matter(_NEWLINE.sub("\n", text))
     turns = _split(rest)
     own_system = turns.pop(0)[1] if turns and turns[0][0] == "system" else ""

@@ -303,7 +303,10 @@ def _type_problem(kind: str, value: Any) -> str:
         "object": isinstance(value, dict),
         "any": True,
     }
-    return "" if fits[kind] else f"must be {_ARTICLES.get(kind, f'a {kind}')}, not {_described(value)}"
+    # What an older version stored, or SQL, may be of no type that there is: it holds nobody up.
+    return (
+        "" if fits.get(kind, True) else f"must be {_ARTICLES.get(kind, f'a {kind}')}, not {_described(value)}"
+    )
 
 
 def _described(value: Any) -> str:

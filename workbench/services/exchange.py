@@ -69,7 +69,7 @@ class Exchange:
             (3, 0)
 
         """
-        place = Path(path).expanduser()
+        place = _path(path)
         try:
             kind, found = _read(place, check_format(format) if format else None)
         except OSError as error:
@@ -120,7 +120,7 @@ class Exchange:
             12
 
         """
-        place = Path(path).expanduser()
+        place = _path(path)
         kind = check_format(format, EXPORTS) if format else _by_ending(place)
         return write(self._wb, place, kind, prompts, progress, shown=str(path))
 
@@ -131,6 +131,12 @@ class Exchange:
                 name = check_title(data.name.replace("@", "-at-"))
                 refs.append(self._wb.datasets.save(name, data.rows, expected=data.expected).ref)
         return tuple(refs)
+
+
+def _path(given: str | Path) -> Path:
+    if not isinstance(given, str | Path):
+        raise DataError(f"{given!r:.100} is no path", cure="name a file or a folder: 'prompts.jsonl'")
+    return Path(given).expanduser()
 
 
 def _by_ending(path: Path) -> str:
