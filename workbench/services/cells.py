@@ -20,7 +20,7 @@ from workbench.core.versions import PromptResult, PromptVersion, format_cost
 from workbench.errors import ConfirmationNeededError, InputError, OptionError
 from workbench.services.calls import build_request
 from workbench.services.files import prompt_of_file
-from workbench.services.planning import Plan, make_arm
+from workbench.services.planning import Plan, check_read, make_arm
 from workbench.services.runs import Run
 from workbench.services.saving import draft_of, preview
 
@@ -164,10 +164,12 @@ def _written(workbench: Workbench, cell: Cell) -> tuple[str | None, PromptBody, 
 
 
 def _ask(workbench: Workbench, cell: Cell, wanted: _Wanted, model: str | None) -> PromptResult:
+    check_read([wanted.version], cell.parameters)
     values = _values(cell, wanted.version)
     arm = make_arm(workbench, wanted.version, model=model, options=cell.options)
     # Rendered once for its errors alone: those inside a value are found nowhere else.
-    build_request(arm.body, fill(arm.version.variables, values), arm.model, arm.options, schema=arm.schema)
+    filled = fill(arm.version.variables, values, give="-p {}=…")
+    build_request(arm.body, filled, arm.model, arm.options, schema=arm.schema)
     return workbench.ask(
         _kept(workbench, wanted),
         variables=values,
@@ -208,6 +210,7 @@ def _run(workbench: Workbench, cell: Cell, wanted: _Wanted, models: Sequence[str
         budget=cell.budget,
         cache=cell.cache,
         options=cell.options,
+        scorers=cell.scorers,
     )
     workbench.evaluating.check_cases(cell.scorers, [case for _, case in plan.cases])
     estimated = workbench.running.estimate(plan)
