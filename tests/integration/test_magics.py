@@ -298,6 +298,22 @@ def test_promptcmd_searches_prompts_and_answers(cell):
     assert "default" in str(cell("%promptcmd stats"))
 
 
+def test_promptcmd_search_narrows_and_says_how_a_word_is_left_out(cell, wb):
+    wb.prompts.save("tone", "the tone", tags=["support"])
+    wb.prompts.save("other", "another tone")
+    wb.prompts.label("tone", "prod")
+    for line in ("--tag support", "--label prod", "--label prod --since 2020-01-01 --project default"):
+        assert cell(f"%promptcmd search tone {line}").prompt.tolist() == ["tone"]
+    assert cell("%promptcmd search tone --until 2020-01-01").empty
+    wb.ask("tone", variables={})
+    line = "%promptcmd search tone --outputs --prompt tone --status done --model fake/echo"
+    assert len(cell(line)) == 1
+    assert "'refund -draft'" in error(cell, "%promptcmd search refund -draft")
+    assert "--tag does not narrow" in error(cell, "%promptcmd search tone --outputs --tag x")
+    assert "--status does not narrow" in error(cell, "%promptcmd search tone --status done")
+    assert "takes no --tag" in error(cell, "%promptcmd list --tag x")
+
+
 def test_an_untitled_prompt_gets_a_title_after_it_was_tried(cell, wb):
     cell("%%prompt -p text=a\nTone of {{ text }}")
     assert cell("%promptcmd keep tone").title == "tone"

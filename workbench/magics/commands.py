@@ -10,7 +10,7 @@ from workbench.core.refs import parse_ref
 from workbench.core.versions import PromptResult
 from workbench.errors import OptionError
 from workbench.magics.display import Counting
-from workbench.magics.tables import COMMAND_USAGES
+from workbench.magics.tables import COMMAND_FILTERS, COMMAND_USAGES
 
 if TYPE_CHECKING:
     from workbench.magics.grammar import CommandLine
@@ -45,6 +45,8 @@ def command_of(workbench: Workbench, parsed: CommandLine) -> Any:
             f"%promptcmd {parsed.verb} {problem}",
             cure=f"write %promptcmd {parsed.verb} {COMMAND_USAGES[parsed.verb]}; a text with spaces stands in quotes",
         )
+    if parsed.verb != "search" and (filters := _filters(parsed)):
+        raise OptionError(f"%promptcmd {parsed.verb} takes no --{next(iter(filters))}", cure="leave it out")
     return command.act(workbench, parsed.words, parsed)
 
 
@@ -90,8 +92,17 @@ def _archive(wb: Workbench, words: Words, _: CommandLine) -> Any:
 
 
 def _search(wb: Workbench, words: Words, line: CommandLine) -> Any:
-    find = wb.search_outputs if line.outputs else wb.prompts.search
-    return find(" ".join(words), line.limit or 20)
+    text, limit, filters = " ".join(words), line.limit or 20, _filters(line)
+    other = {"tag", "label"} if line.outputs else {"prompt", "status"}
+    if wrong := other & {*filters}:
+        kind = "answers" if line.outputs else "prompts"
+        raise OptionError(f"--{wrong.pop()} does not narrow a search in {kind}", cure="leave it out")
+    return (wb.search_outputs if line.outputs else wb.prompts.search)(text, limit, **filters)
+
+
+def _filters(line: CommandLine) -> dict[str, Any]:
+    values = {option.field: getattr(line, option.field) for option in COMMAND_FILTERS}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _models(wb: Workbench, words: Words, _: CommandLine) -> Any:
