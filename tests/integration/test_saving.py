@@ -10,7 +10,14 @@ import pytest
 from sqlalchemy import event
 
 from workbench.core.body import parse_body
-from workbench.errors import DataError, InputError, NameTakenError, TemplateError, UnknownReferenceError
+from workbench.errors import (
+    DataError,
+    InputError,
+    NameTakenError,
+    SchemaError,
+    TemplateError,
+    UnknownReferenceError,
+)
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
@@ -188,3 +195,19 @@ def test_a_reference_that_is_not_there_names_ten_and_the_one_that_may_be_meant(w
 def test_a_text_with_a_nul_is_refused(wb):
     with pytest.raises((DataError, TemplateError)):
         wb.prompts.save("tone", "a\0b")
+
+
+def test_a_schema_that_is_none_is_told_with_its_line(wb):
+    with pytest.raises(SchemaError, match=r"^front matter, line 3: the schema is none"):
+        wb.prompts.save("tone", "---\ntemperature: 0\nschema: {type: strin}\n---\nx")
+    with pytest.raises(SchemaError, match=r"^the schema is none"):
+        wb.prompts.save("tone", "x", settings={"schema": {"type": "strin"}})
+
+
+def test_a_setting_that_the_workbench_reads_is_checked(wb):
+    for name, value in (("them", "light"), ("Theme", "dark"), ("theme", "purple")):
+        with pytest.raises(InputError):
+            wb.settings.set(name, value)
+    wb.settings.set("theme", "light")
+    wb.settings.set("scheme", "mine")
+    assert wb.settings.all() == {"theme": "light", "scheme": "mine"}

@@ -25,6 +25,7 @@ __all__ = [
     "SETTINGS",
     "check_keys",
     "check_settings",
+    "front_matter_lines",
     "has_front_matter",
     "read_yaml",
     "split_front_matter",
@@ -114,6 +115,16 @@ def split_front_matter(text: str) -> tuple[Mapping[str, Any], str]:
     return MappingProxyType(values), text[match.end() :]
 
 
+def front_matter_lines(text: str) -> Mapping[str, int]:
+    r"""Return the line of each key of a text's front matter, for messages; a key inside another is ``outer.inner``.
+
+    >>> front_matter_lines("---\nmodel: local/smollm2\n---\nHello")
+    {'model': 2}
+    """
+    match = _FENCE.match(text)
+    return {} if match is None else _load(match["yaml"], "front matter", 2, _CURE)[1]
+
+
 def read_yaml(
     text: str,
     *,
@@ -168,7 +179,11 @@ def check_keys(
     for name, value in values.items():
         place = f"{what}, line {lines[name]}" if name in lines else what
         if name in also:
-            if not also[name](value):
+            try:
+                fits = also[name](value)
+            except TemplateError as error:
+                raise TemplateError(f"{place}: {error.message}", cure=error.cure) from error
+            if not fits:
                 raise TemplateError(f"{place}: {name} cannot be {value!r:.80}")
             continue
         _check(name, value, place)

@@ -267,9 +267,10 @@ def _with_verb(words: Sequence[str], verbs: Sequence[str], magic: str) -> list[s
         raise OptionError(
             f"{magic} needs a verb: {', '.join(verbs)}", cure=f"for instance {EXAMPLES[name][0]}"
         )
+    begins = [verb for verb in verbs if verb.startswith(words[0])]
     raise OptionError(
         f"{magic}: {words[0]!r:.60} is no verb",
-        cure=did_you_mean(words[0], verbs) or f"the verb comes first: {', '.join(verbs)}",
+        cure=did_you_mean(words[0], begins or verbs) or f"the verb comes first: {', '.join(verbs)}",
     )
 
 

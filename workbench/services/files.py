@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.core.body import PromptBody, join_turns, parse_body
 from workbench.core.front_matter import check_keys, read_yaml
 from workbench.core.keys import find_key
-from workbench.errors import FileError, InputError, TemplateError
+from workbench.errors import FileError, InputError, TemplateError, did_you_mean
 
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
@@ -174,17 +174,25 @@ def _chat_json(text: str) -> dict[str, Any]:
 
 
 def _is_chat(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(each, dict)
-            and {*each} == {"role", "content"}
-            and each["role"] in _ROLES
-            and isinstance(each["content"], str)
-            for each in value
-        )
-    )
+    """Whether a value is a list of messages; what is wrong with one of them is told.
+
+    Raises:
+        TemplateError: a message is none.
+
+    """
+    if not isinstance(value, list) or not value:
+        return False
+    for number, each in enumerate(value, 1):
+        if not isinstance(each, dict) or {*each} != {"role", "content"}:
+            raise TemplateError(
+                f"message {number} is {each!r:.80}, not a role and a content", cure=_CHAT_CURE
+            )
+        if each["role"] not in _ROLES:
+            cure = did_you_mean(str(each["role"]), _ROLES) or f"the roles are {', '.join(_ROLES)}"
+            raise TemplateError(f"message {number} has the role {each['role']!r:.60}", cure=cure)
+        if not isinstance(each["content"], str):
+            raise TemplateError(f"the content of message {number} is {each['content']!r:.60}, not text")
+    return True
 
 
 def _origin(path: Path, data: bytes) -> str:

@@ -16,7 +16,7 @@ from workbench.core.refs import SCRATCH, check_tags, check_title, texts
 from workbench.core.values import check_text, storable
 from workbench.core.versions import Include, PromptVersion
 from workbench.db.queries import prompts as queries
-from workbench.errors import ConflictError, NameTakenError
+from workbench.errors import ConflictError, NameTakenError, SchemaError
 from workbench.services.composing import pin
 
 if TYPE_CHECKING:
@@ -57,7 +57,14 @@ def draft_of(
 
     """
     own = check_settings({} if settings is None else settings)
-    chosen = checked_settings(workbench, {**settings_of(body), **own})
+    try:
+        chosen = checked_settings(workbench, {**settings_of(body), **own})
+    except SchemaError as error:
+        if body.schema_line is None or "schema" in own:
+            raise
+        raise SchemaError(
+            f"front matter, line {body.schema_line}: {error.message}", cure=error.cure
+        ) from error
     bases = tuple(dict.fromkeys([*bases_of(body), *texts(builds_on, what="builds_on")]))
     includes = pin(workbench, title, include_refs(body), bases)
     draft = queries.Draft(
