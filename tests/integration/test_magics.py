@@ -175,8 +175,12 @@ def test_wb_shows_and_changes_the_project(cell, wb):
     assert "did you mean 'use'" in error(cell, "%wb uze x")
 
 
-def test_config_sets_the_model(cell):
+def test_config_sets_the_model(cell, wb):
     cell("%config Workbench.model = 'fake/upper'")
+    assert cell("%%prompt tone\nloud").text == "LOUD"
+    cell("%config Workbench.model = ''")
+    assert cell("%%prompt tone\nloud").text == "loud"
+    wb.default_model = "fake/upper"
     assert cell("%%prompt tone\nloud").text == "LOUD"
 
 
@@ -270,6 +274,38 @@ def test_promptcmd_looks_after_prompts(cell, wb):
     assert cell("%promptcmd cost")["calls"].tolist() == [1]
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("label tone@1 prod", "prod is tone@1"),
+        ("unlabel tone live", "tone has no label live any more"),
+        ("rollback tone 1", "latest is tone@1"),
+        ("fork tone@1 short", "short@1 has the content of tone@1"),
+        ("rename tone mood", "tone is now mood"),
+        ("archive tone", "tone is archived; the way back: %promptcmd restore tone"),
+        ("restore tone", "tone is back"),
+        ("tag tone a b", "tone@2: old, a, b"),
+        ("untag tone old", "tone@2: no tags"),
+        ("note tone@1 'why it is'", "tone@1: why it is"),
+    ],
+)
+def test_promptcmd_says_what_happened(cell, wb, line, says):
+    wb.prompts.save("tone", "one")
+    wb.prompts.save("tone", "two", tags="old")
+    wb.prompts.label("tone", "live")
+    assert isinstance(cell(f"%promptcmd {line}"), PromptVersion)
+    assert says in cell.out.out.splitlines()
+    if line.startswith("label"):
+        cell(f"%promptcmd {line} -q")
+        assert says not in cell.out.out
+
+
+def test_a_slip_in_a_verb_or_its_word_is_told(cell):
+    assert "did you mean 'history'" in error(cell, "%promptcmd hist greet")
+    assert "did you mean 'archived'" in error(cell, "%promptcmd list archvied")
+    assert "a word that is left out" not in error(cell, "%promptcmd list -x")
+
+
 def test_promptcmd_reaches_the_library_the_models_and_files(cell, wb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "route-ticket" in cell("%promptcmd library")["name"].tolist()
@@ -296,6 +332,22 @@ def test_promptcmd_searches_prompts_and_answers(cell):
     assert len(cell("%promptcmd search marvellous --outputs")) == 1
     assert len(cell("%promptcmd search 'tone -marvellous' -n 1")) == 1
     assert "default" in str(cell("%promptcmd stats"))
+
+
+def test_promptcmd_search_narrows_and_says_how_a_word_is_left_out(cell, wb):
+    wb.prompts.save("tone", "the tone", tags=["support"])
+    wb.prompts.save("other", "another tone")
+    wb.prompts.label("tone", "prod")
+    for line in ("--tag support", "--label prod", "--label prod --since 2020-01-01 --project default"):
+        assert cell(f"%promptcmd search tone {line}").prompt.tolist() == ["tone"]
+    assert cell("%promptcmd search tone --until 2020-01-01").empty
+    wb.ask("tone", variables={})
+    line = "%promptcmd search tone --outputs --prompt tone --status done --model fake/echo"
+    assert len(cell(line)) == 1
+    assert "'refund -draft'" in error(cell, "%promptcmd search refund -draft")
+    assert "--tag does not narrow" in error(cell, "%promptcmd search tone --outputs --tag x")
+    assert "--status does not narrow" in error(cell, "%promptcmd search tone --status done")
+    assert "takes no --tag" in error(cell, "%promptcmd list --tag x")
 
 
 def test_an_untitled_prompt_gets_a_title_after_it_was_tried(cell, wb):

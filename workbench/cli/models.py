@@ -37,6 +37,7 @@ def _list(*, as_json: bool) -> None:
     columns = ["model", "family", "context", "$/M in, out", "settings"]
     show_table(shown, columns, empty="none yet: workbench models fetch smollm2")
     if rows:
+        click.echo("those of the family fake answer by script: to try things out, at no cost", err=True)
         click.echo("how to write for one of them: workbench models show MODEL", err=True)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.core.declarations import signature
 from workbench.core.display import Rich
-from workbench.errors import CompositionError, ConfigError
+from workbench.errors import CompositionError, ConfigError, UndefinedVariableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,8 +126,8 @@ class PromptVersion(Rich):
 
     @property
     def ref(self) -> str:
-        """The reference of exactly this version, such as ``tone@3``."""
-        return f"{self.title}@{self.version}"
+        """The reference of exactly this version, such as ``tone@3``; of one that is not saved yet, its title."""
+        return f"{self.title}@{self.version}" if self.version else self.title
 
     @property
     def news(self) -> str:
@@ -139,24 +139,36 @@ class PromptVersion(Rich):
         """The names of the variables, in order of appearance."""
         return tuple(str(variable["name"]) for variable in self.variables)
 
-    def __call__(self, *, model: str | None = None, schema: Any = None, **variables: Any) -> PromptResult:
+    def __call__(self, /, *, model: str | None = None, schema: Any = None, **variables: Any) -> PromptResult:
         """Answer one call: ``p(text="…")``; with ``schema=Model`` the answer is checked, and ``result.parsed`` is one.
 
-        Where the text itself reads a variable called ``schema``, that is what ``schema=`` gives.
+        Where the text itself reads a variable called ``schema``, that is what ``schema=`` gives. One called
+        ``model`` is given by ``wb.ask(p, variables={"model": …})``.
+
+        Raises:
+            InputError: a variable is given that the prompt does not read.
+
         """
-        values, schema = self._with_schema(variables, schema)
+        values, schema = self._given(variables, schema)
         return self._bound().ask(self, variables=values, model=model, schema=schema)
 
-    async def acall(self, *, model: str | None = None, schema: Any = None, **variables: Any) -> PromptResult:
+    async def acall(
+        self, /, *, model: str | None = None, schema: Any = None, **variables: Any
+    ) -> PromptResult:
         """Answer one call, awaited."""
-        values, schema = self._with_schema(variables, schema)
+        values, schema = self._given(variables, schema)
         return await self._bound().aask(self, variables=values, model=model, schema=schema)
 
     def map(self, data: pd.DataFrame | str, *, model: str | None = None, **options: Any) -> Any:
         """Answer every row of a DataFrame or dataset; the same as ``wb.run(self, data=data)``."""
         return self._bound().run(self, data=data, model=model, **options)
 
-    def _with_schema(self, variables: dict[str, Any], schema: Any) -> tuple[dict[str, Any], Any]:
+    def _given(self, variables: dict[str, Any], schema: Any) -> tuple[dict[str, Any], Any]:
+        if any(each["name"] == "model" and each.get("required") for each in self.variables):
+            raise UndefinedVariableError(
+                f"{self.ref} reads a variable 'model', and model= of a call names the model to ask",
+                cure="wb.ask(p, variables={'model': …, …}), or rename the variable",
+            )
         if schema is None or "schema" not in self.names:
             return variables, schema
         return {**variables, "schema": schema}, None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from psycopg import DataError as DriverDataError
 from psycopg import sql
 
-from workbench.errors import DataError, InputError, did_you_mean
+from workbench.errors import DataError, InputError, UnknownReferenceError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,18 +171,22 @@ def executions(
     for column, value in (where or {}).items():
         _known(column, EXECUTIONS)
         conditions.append(sql.SQL("v.{} = {}").format(sql.Identifier(column), value))
-    names = [sql.SQL("v.{}").format(sql.Identifier(name)) for name in kept]
-    names += [sql.SQL("f.{}").format(sql.Identifier(name)) for name in added]
-    query = sql.SQL(
-        "SELECT {} FROM wb.v_executions v {} WHERE {} ORDER BY v.created_at DESC, v.position DESC, v.sample DESC, v.variant DESC, v.execution_id {}"
-    ).format(
-        sql.SQL(", ").join(names),
-        _record("v.answer_json", added),
-        sql.SQL(" AND ").join(conditions),
-        sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
-    )
+
+    def query(read: Mapping[str, str]) -> sql.Composed:
+        names = [sql.SQL("v.{}").format(sql.Identifier(name)) for name in kept]
+        names += [sql.SQL("f.{}").format(sql.Identifier(name)) for name in read]
+        return sql.SQL(
+            "SELECT {} FROM wb.v_executions v {} WHERE {} ORDER BY v.created_at DESC, v.position DESC, v.sample DESC, v.variant DESC, v.execution_id {}"
+        ).format(
+            sql.SQL(", ").join(names),
+            _record("v.answer_json", read),
+            sql.SQL(" AND ").join(conditions),
+            sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
+        )
+
     columns = {**kept, **{name: FIELD_TYPES[kind] for name, kind in added.items()}}
-    return _fetch(database, query, columns).iloc[::-1].reset_index(drop=True)
+    with _naming(database, query, added):
+        return _fetch(database, query(added), columns).iloc[::-1].reset_index(drop=True)
 
 
 def evaluations(
@@ -227,17 +232,90 @@ def statistics(database: Database, projects: Sequence[uuid.UUID] | None = None) 
 
 
 def jsonb(
-    database: Database, table: str, column: str, fields: Mapping[str, str], *, limit: int | None = None
+    database: Database,
+    table: str,
+    column: str,
+    fields: Mapping[str, str] | None = None,
+    *,
+    limit: int | None = None,
 ) -> pd.DataFrame:
-    """Return fields of a JSONB column of any table or view of schema ``wb`` as typed columns."""
+    """Return fields of a JSONB column of any table or view of schema ``wb`` as typed columns; without, the column itself.
+
+    Raises:
+        UnknownReferenceError: there is no such table or view, or no such column in it.
+        InputError: the column holds no JSON, or a type is unknown.
+        DataError: a field does not have the type that was asked for.
+
+    """
+    name = table.removeprefix("wb.")
+    _check_json(database, name, column)
     added = _checked(fields)
-    query = sql.SQL("SELECT {} FROM wb.{} t {} {}").format(
-        sql.SQL(", ").join(sql.SQL("f.{}").format(sql.Identifier(name)) for name in added),
-        sql.Identifier(table.removeprefix("wb.")),
-        _record(sql.SQL("t.{}").format(sql.Identifier(column)), added),
-        sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
+
+    def query(read: Mapping[str, str]) -> sql.Composed:
+        whole = [sql.SQL("t.{}").format(sql.Identifier(column))]
+        return sql.SQL("SELECT {} FROM wb.{} t {} {}").format(
+            sql.SQL(", ").join([sql.SQL("f.{}").format(sql.Identifier(each)) for each in read] or whole),
+            sql.Identifier(name),
+            _record(whole[0], read),
+            sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
+        )
+
+    with _naming(database, query, added):
+        columns = {each: FIELD_TYPES[kind] for each, kind in added.items()} or {column: "object"}
+        return _fetch(database, query(added), columns)
+
+
+def _check_json(database: Database, table: str, column: str) -> None:
+    query = (
+        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'wb'"
     )
-    return _fetch(database, query, {name: FIELD_TYPES[kind] for name, kind in added.items()})
+    with database.driver() as connection:
+        rows = connection.execute(query).fetchall()
+    tables = sorted({row[0] for row in rows})
+    if table not in tables:
+        raise UnknownReferenceError(
+            f"there is no table or view {table!r:.100}",
+            cure=did_you_mean(table, tables) or f"there are {', '.join(tables)}",
+        )
+    kinds = {row[1]: row[2] for row in rows if row[0] == table}
+    known = [name for name, kind in kinds.items() if kind == "jsonb"]
+    if column not in kinds:
+        raise UnknownReferenceError(
+            f"{table} has no column {column!r:.100}",
+            cure=did_you_mean(column, kinds) or f"its columns of JSON are {', '.join(known) or 'none'}",
+        )
+    if column not in known:
+        raise InputError(
+            f"the column {column!r} of {table} is {kinds[column]}, not jsonb",
+            cure=f"its columns of JSON are {', '.join(known) or 'none'}",
+        )
+
+
+@contextmanager
+def _naming(
+    database: Database, query: Callable[[Mapping[str, str]], sql.Composed], fields: Mapping[str, str]
+) -> Iterator[None]:
+    """Say which field has another type: the database names the value only, so each is read alone."""
+    try:
+        yield
+    except DataError as error:
+        for name, kind in fields.items():
+            said = _refusal(database, query({name: kind}))
+            if said:
+                raise DataError(
+                    f"the field {name!r} is not always {kind}: {said}",
+                    cure=f"read it as text or jsonb: fields={{{name!r}: 'text'}}",
+                ) from error
+        raise
+
+
+def _refusal(database: Database, query: sql.Composed) -> str:
+    with database.driver() as connection:
+        try:
+            connection.execute(query)
+        except DriverDataError as error:
+            return str(error.diag.message_primary)
+    return ""
 
 
 def _record(source: str | sql.Composable, fields: Mapping[str, str]) -> sql.Composable:

@@ -27,6 +27,7 @@ class Session:
         self._shell = shell
         self._config = config
         self._own: Workbench | None = None
+        self._chose_model = False
 
     def workbench(self) -> Workbench:
         """Return the person's ``wb`` if there is one, else connect; the first connection becomes ``wb``."""
@@ -59,8 +60,9 @@ class Session:
 
     def _apply(self, workbench: Workbench) -> None:
         config = self._config
-        if config.model:
-            workbench.default_model = config.model
+        if config.model or self._chose_model:  # emptied again: what the environment says
+            workbench.default_model = config.model or workbench.config.model
+            self._chose_model = bool(config.model)
         if "confirm_over" in config._trait_values:  # noqa: SLF001 - traitlets' record of what was set or asked for
             workbench.confirm_over = config.confirm_over
         if config.project and config.project != workbench.project:

@@ -163,6 +163,12 @@ class Registry:
         """Return the names of all providers: the first part of each model's full id."""
         return sorted({*_BUILTIN, *_ENDPOINTS, *self._endpoints, *self._others(), *self._ready})
 
+    def fake(self) -> list[str]:
+        """Return the models that answer by script: always there, and never guessed where none was chosen."""
+        from workbench.providers.fake import SCRIPTS
+
+        return [f"fake/{name}" for name in SCRIPTS]
+
     async def aclose(self) -> None:
         """Close every provider that was made here or handed in."""
         made = [provider for _, provider in self._made.values()]

@@ -17,6 +17,7 @@ from workbench.db.ledger_writer import LedgerWriter
 from workbench.errors import AnswerKeptError, DatabaseError, ProviderError, RunInterruptedError
 from workbench.services.calls import build_request, claim_of, expected_tokens, failed, finished
 from workbench.services.limiting_slots import Wanted
+from workbench.services.planning import check_read
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest, ChatResponse
@@ -66,6 +67,7 @@ class Asking:
         Raises:
             RunInterruptedError: the person stopped it.
             VariableTypeError: a value is not what its variable was declared as; nothing was called.
+            InputError: a value is given that the prompt does not read; nothing was called.
             SchemaError: the schema is none; nothing was called.
             ProviderError: the provider failed, or its answer does not match the schema; the failure has its row.
 
@@ -107,10 +109,11 @@ class Asking:
         options: Mapping[str, Any],
     ) -> _Question:
         """Check everything that can be checked before a call."""
+        check_read([version], variables)
         merged = {**version.settings, **options}
         return _Question(
             version=version,
-            values=fill(version.variables, variables),
+            values=fill(version.variables, variables, give="{}=…"),
             model=self._wb.models.choose(model, version),
             options=merged,
             schema=self._wb.schemas.of(merged),

@@ -207,7 +207,7 @@ def _records(data: Any) -> list[dict[str, Any]]:
     ):
         return [dict(row) for row in data]
     raise DataError(
-        f"a {type(data).__name__} is not data",
+        f"data of type {type(data).__name__} cannot be used",
         cure="give a DataFrame, a list of dicts, or the name of a dataset",
     )
 

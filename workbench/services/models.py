@@ -79,10 +79,11 @@ class Models:
         if not wanted:
             available = self.registry.available()
             if len(available) != 1:
-                listed = ", ".join(available) if available else "none is configured"
+                ready = f"ready are {', '.join(available)}" if available else "none is configured"
                 raise NoModelError(
-                    f"no model was chosen ({listed})",
-                    cure="name one with -m, or WORKBENCH_MODEL; a small local one comes with: workbench models fetch smollm2",
+                    f"no model was chosen; {ready}",
+                    cure="name one with -m or model=, or set WORKBENCH_MODEL; fake/echo answers by script, to try things"
+                    " out; a small real one comes with: workbench models fetch smollm2; workbench models list",
                 )
             wanted = available[0]
         return self._chosen.get(wanted) or self._resolve(wanted)
@@ -93,17 +94,19 @@ class Models:
             return models.id_of(session, config_id)
 
     def list(self) -> list[str]:
-        """Return the ids that can be called now, and those that were used before."""
+        """Return the ids that can be called now, the fake ones among them, and those that were used before."""
         with self._wb.database.session() as session:
             known = models.known_ids(session)
-        return sorted({*self.registry.available(), *known})
+        fake = self.registry.fake()
+        return [*sorted({*self.registry.available(), *known} - {*fake}), *fake]
 
     def frame(self) -> pd.DataFrame:
         """Return what ``list`` names, a row each, with what is known of it.
 
         Returns:
             Columns ``model family context_length max_tokens price_prompt price_completion settings``: tokens, USD
-            per token, and options to begin with. ``<provider>/…`` stands for whatever that provider offers.
+            per token, and options to begin with. ``<provider>/…`` stands for whatever that provider offers; those
+            of the family ``fake`` answer by script.
 
         Example:
             >>> wb.models.frame().query("family == 'claude'")  # doctest: +SKIP

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from workbench.core.declarations import fill, fills
 from workbench.core.display import Card, Rich
 from workbench.core.versions import PromptVersion, format_cost
 from workbench.db.queries import models as model_queries
-from workbench.errors import DataError, UndefinedVariableError, did_you_mean
+from workbench.errors import DataError, InputError, UndefinedVariableError, did_you_mean
 from workbench.services.calls import build_request
 from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.services.datasets import Dataset
     from workbench.services.workbench import Workbench
 
-__all__ = ["Arm", "Call", "Plan", "RunPlan", "estimate", "make_arm"]
+__all__ = ["Arm", "Call", "Plan", "RunPlan", "check_read", "estimate", "make_arm"]
 
 #: Characters of English per token, for estimates before the first answer.
 _CHARS_PER_TOKEN = 4
@@ -191,6 +191,35 @@ class Plan(Rich):
         """Return the text with its basis as the small line."""
         title, *text, basis = str(self).splitlines()
         return Card(title=title, text="\n".join(text), note=basis.strip("()"))
+
+
+def check_read(
+    versions: Sequence[PromptVersion], given: Iterable[str], *, also: Collection[str] | None = ()
+) -> None:
+    """Refuse a value that was given by its name and that nothing reads: most often the name is misspelt.
+
+    Args:
+        versions: the prompts that are called.
+        given: names that a person wrote; not the columns of data, of which more may be there.
+        also: names that something else reads; None where that cannot be known.
+
+    Raises:
+        InputError: none of the prompts reads it.
+
+    """
+    names = dict.fromkeys(name for version in versions for name in version.names)
+    if also is None or all(name in names or name in also for name in given):
+        return
+    # What the text itself reads counts too: rows of older versions may declare less.
+    names |= dict.fromkeys(name for version in versions for name in body_of(version).variables)
+    stray = next((name for name in given if name not in names and name not in also), None)
+    if stray is not None:
+        who = versions[0].title if len(versions) == 1 else "none of the prompts"
+        reads = f"it reads {', '.join(names)}" if names else "it reads no variable"
+        raise InputError(
+            f"{who} {'does not read' if len(versions) == 1 else 'reads'} {stray!r:.100}",
+            cure=did_you_mean(str(stray), names) or f"{reads}; leave {stray!r:.100} out",
+        )
 
 
 def make_arm(

@@ -22,7 +22,7 @@ from workbench.errors import (
     RunInterruptedError,
     UnknownReferenceError,
 )
-from workbench.services.planning import Arm, Plan, RunPlan, estimate, make_arm
+from workbench.services.planning import Arm, Plan, RunPlan, check_read, estimate, make_arm
 from workbench.services.progress import Progress
 from workbench.services.run_engine import GRACE_SECONDS, Engine
 from workbench.services.runs import Run
@@ -59,16 +59,18 @@ class Running:
         cache: str = "deterministic",
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        scorers: Sequence[Any] = (),
     ) -> RunPlan:
-        """Resolve what a run is asked for, and check it before anything is paid.
+        """Resolve what a run is asked for, and check it before anything is paid; scorers may read variables too.
 
         Raises:
-            InputError: an argument is out of range.
+            InputError: an argument is out of range, or a variable is given that nothing reads.
             UndefinedVariableError: a template needs a column that is not there.
 
         """
         asked = with_schema(options, schema)
         versions = [self._wb.prompts.resolve(prompt) for prompt in _many(prompts)]
+        check_read(versions, variables or {}, also=self._wb.evaluating.columns(scorers))
         arms = [
             make_arm(self._wb, version, model=name, options=asked)
             for version in versions

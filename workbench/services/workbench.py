@@ -291,6 +291,7 @@ class Workbench(Rich):
             cache=cache,
             options=options,
             schema=schema,
+            scorers=scorers,
         )
         return self.running.run(
             plan, scorers=scorers, resume=resume, retry_errors=retry_errors, progress=progress
@@ -298,7 +299,7 @@ class Workbench(Rich):
 
     def plan(self, prompts: str | PromptVersion | Sequence[str | PromptVersion], **arguments: Any) -> Plan:
         """Estimate what ``run`` with the same arguments would call, cost and take; nothing is called."""
-        for name in ("scorers", "resume", "progress", "retry_errors"):
+        for name in ("resume", "progress", "retry_errors"):
             arguments.pop(name, None)
         return self.running.estimate(self.running.make_plan(prompts, **arguments))
 
