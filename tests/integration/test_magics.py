@@ -17,8 +17,8 @@ from workbench.core.pricing import Price
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.magics.commands import COMMANDS
 from workbench.magics.tables import COMMAND_USAGES
-from workbench.services.planning import Plan
-from workbench.services.runs import Run
+from workbench.services.estimating import Plan
+from workbench.services.run import Run
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_somebody_elses_sql_magic_is_left_alone(wb):
         ("%prompt don't", "not closed"),
         ("%%prompt tone\nsk-or-v1-0123456789abcdef0123456789", "provider's key"),
         ("%prompt tone -p k=sk-or-v1-0123456789abcdef0123456789", "provider's key"),
-        ("%%prompt tone -d nowhere\n{{ x }}", "no dataset 'nowhere'"),
+        ("%%prompt tone -d nowhere\n{{ x }}", "saved query or dataset 'nowhere'"),
         ("n = 3\n%prompt tone -d n", "not a DataFrame"),
         ("%ab", "needs a verb"),
         ("%ab run a b", "needs cases"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from workbench.core.chat import Attempt
-from workbench.errors import ConflictError
+from workbench.errors import ConflictError, RunInterruptedError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -127,7 +127,7 @@ SELECT id FROM wb.executions
 WHERE (id = ANY (%s::uuid[]) AND status = 'sent') OR (id = ANY (%s::uuid[]) AND status IN ('done', 'failed', 'lost'))
 """
 
-_HELD = "SELECT FROM wb.runs WHERE id = %s AND holder = %s"
+_LEASE = "SELECT holder, status FROM wb.runs WHERE id = %s"
 
 _GIVE_UP = """
 UPDATE wb.executions SET status = %s, error_code = %s, error_message = %s, finished_at = clock_timestamp()
@@ -152,13 +152,14 @@ def claim(
 
     Raises:
         ConflictError: another kernel has taken the run over.
+        RunInterruptedError: the run was stopped from elsewhere.
 
     """
     rows = [{name: getattr(each, name) for name in _CLAIM_FIELDS} for each in claims]
     values = [*(lease or (None, None)), scope.project_id, scope.user_id, _document(rows), lease is None]
     inserted = {row[0] for row in connection.execute(_CLAIM, values).fetchall()}
-    if lease is not None and not inserted and connection.execute(_HELD, lease).fetchone() is None:
-        raise taken_over()
+    if lease is not None and not inserted:
+        _check_lease(connection, *lease)
     return inserted
 
 
@@ -179,6 +180,18 @@ def finish(connection: Connection[Any], results: Sequence[Result]) -> set[uuid.U
     ]
     stored = connection.execute(_FINISH, [_document(rows), _document(tries)]).fetchall()
     return {row[0] for row in stored}
+
+
+def _check_lease(connection: Connection[Any], run_id: uuid.UUID, mine: str) -> None:
+    holder, status = connection.execute(_LEASE, [run_id]).fetchone() or (None, "")
+    if holder == mine:
+        return
+    if holder is None and status == "stopped":
+        raise RunInterruptedError(
+            "the run was stopped from elsewhere; what was in flight is stored",
+            cure=f"wb.runs.resume('{str(run_id)[:8]}') goes on",
+        )
+    raise taken_over()
 
 
 def taken_over() -> ConflictError:

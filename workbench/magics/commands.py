@@ -116,6 +116,10 @@ def _export(wb: Workbench, words: Words, line: CommandLine) -> Any:
     return wb.exchange.export(words[0], format=_second(words), progress=progress)
 
 
+def _runs(wb: Workbench, words: Words, line: CommandLine) -> Any:
+    return wb.runs.get(words[0]) if words else wb.runs.list(line.limit or 20)
+
+
 def _second(words: Words) -> str | None:
     return words[1] if len(words) > 1 else None
 
@@ -145,6 +149,6 @@ COMMANDS: Final[dict[str, Command]] = {
     "export": Command(1, 2, _export),
     "search": Command(1, None, _search),
     "stats": Command(0, 0, lambda wb, _, __: wb.stats()),
-    "runs": Command(0, 0, lambda wb, _, line: wb.frames.runs(limit=line.limit or 20)),
+    "runs": Command(0, 1, _runs),
     "cost": Command(0, 0, lambda wb, _, __: wb.frames.costs()),
 }

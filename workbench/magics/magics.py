@@ -53,7 +53,8 @@ class WorkbenchMagics(Magics):
         scope = {**self.shell.user_ns, **(local_ns or {})}
         stream = None if parsed.quiet or parsed.data or not owns_cell() else Stream()
         with stream or nullcontext():
-            result = perform(self.session.workbench(), cell_of(parsed, cell, scope, stream))
+            workbench = self.session.workbench()
+            result = perform(workbench, cell_of(workbench, parsed, cell, scope, stream))
         return self._give(parsed, result)
 
     @no_var_expand

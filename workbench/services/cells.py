@@ -13,9 +13,9 @@ from workbench.core.keys import find_key
 from workbench.core.refs import Ref
 from workbench.core.versions import PromptResult, PromptVersion, format_cost
 from workbench.errors import ConfirmationNeededError, InputError, OptionError
+from workbench.services.estimating import Plan
 from workbench.services.files import load_prompt
-from workbench.services.planning import Plan
-from workbench.services.runs import Run
+from workbench.services.run import Run
 
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
@@ -63,6 +63,7 @@ class Cell:
     resume: bool = True
     retry_errors: bool = False
     versus: str | None = None
+    background: bool = False
     dry_run: bool = False
     confirmed: bool = False
     progress: bool = True
@@ -87,7 +88,8 @@ def perform(workbench: Workbench, cell: Cell) -> CellResult:
     if cell.versus is not None:
         return _versus(workbench, cell, version)
     models = cell.models or _models_of(version)
-    if cell.data is None and cell.samples == 1 and len(models) <= 1 and not cell.scorers and not cell.dry_run:
+    single = cell.data is None and cell.samples == 1 and len(models) <= 1 and not cell.scorers
+    if single and not (cell.dry_run or cell.background):
         values = _values(cell, version)
         return workbench.ask(
             version,
@@ -177,23 +179,34 @@ def _run(workbench: Workbench, cell: Cell, version: PromptVersion, models: Seque
         cache=cell.cache,
         options=cell.options,
     )
-    estimated = workbench.running.estimate(plan)
+    estimated = workbench.running.estimate(plan, resume=cell.resume, retry_errors=cell.retry_errors)
     if cell.dry_run:
         return estimated
     confirm(workbench, estimated, confirmed=cell.confirmed, budget=cell.budget)
-    return workbench.running.run(
-        plan,
-        scorers=cell.scorers,
-        resume=cell.resume,
-        retry_errors=cell.retry_errors,
-        progress=cell.progress,
-        label=version.ref,
-    )
+    options: dict[str, Any] = {
+        "scorers": cell.scorers,
+        "resume": cell.resume,
+        "retry_errors": cell.retry_errors,
+        "label": version.ref,
+    }
+    if cell.background and workbench.attended:
+        return workbench.runs.start(plan, **options)
+    return workbench.running.run(plan, progress=cell.progress, **options)
 
 
 def _versus(workbench: Workbench, cell: Cell, version: PromptVersion) -> Comparison | Plan:
     if cell.data is None:
         raise OptionError("--vs needs cases to compare on", cure="add -d NAME")
+    for given, option in (
+        (cell.background, "--bg"),
+        (not cell.resume, "--fresh"),
+        (cell.retry_errors, "--retry-errors"),
+    ):
+        if given:
+            raise OptionError(
+                f"{option} does not go with --vs: a test asks each question once, and gives its verdict at the end",
+                cure=f"leave {option} out, or run the two versions apart and compare them: run.compare(other)",
+            )
     other = workbench.prompts.get(
         f"{version.title}@{cell.versus}" if "@" not in str(cell.versus) else str(cell.versus)
     )
@@ -211,18 +224,32 @@ def _versus(workbench: Workbench, cell: Cell, version: PromptVersion) -> Compari
     if cell.dry_run:
         return estimated
     confirm(workbench, estimated, confirmed=cell.confirmed, budget=cell.budget)
-    test.run(budget=cell.budget, progress=cell.progress)
+    test.run(budget=cell.budget, concurrency=cell.concurrency, progress=cell.progress)
     return test.analyze()
 
 
 def confirm(workbench: Workbench, plan: Plan, *, confirmed: bool, budget: float | None) -> None:
-    """Stop a plan that costs more than may be spent without asking.
+    """Stop a plan that costs more than may be spent without asking; unattended, one that has no budget.
+
+    Args:
+        workbench: what may be spent without asking, and whether somebody is there.
+        plan: the estimate.
+        confirmed: whether the person has said yes beforehand.
+        budget: USD that the run may spend; with one, nothing is asked.
 
     Raises:
         ConfirmationNeededError: with the plan, and what to add to the line.
 
     """
-    if confirmed or budget is not None or plan.cost is None or plan.cost <= workbench.confirm_over:
+    if budget is not None:
+        return
+    if not workbench.attended and plan.cost != 0 and not (plan.cost is None and confirmed):
+        unpriced = "; where nobody knows the price, --yes" if plan.cost is None else ""
+        raise ConfirmationNeededError(
+            f"a program executes this notebook, so nobody watches what is spent, and this run has no budget:\n{plan}",
+            cure=f"add --budget USD{unpriced}",
+        )
+    if confirmed or plan.cost is None or plan.cost <= workbench.confirm_over:
         return
     raise ConfirmationNeededError(
         f"this would cost about {format_cost(plan.cost)}, more than ${workbench.confirm_over:g}:\n{plan}",

@@ -134,13 +134,13 @@ class Engine:
             if ahead is not None:
                 before, ahead = ahead, None
                 await self._hand_out(*before)
-            for _ in range(self._plan.concurrency):
-                await self._queue.put(None)
         except WorkbenchError as error:
             self._end(error)
         finally:
             if ahead is not None:
                 ahead[1].cancel()  # nobody will ask how it went
+        for _ in range(self._plan.concurrency):
+            await self._queue.put(None)
 
     async def _hand_out(self, items: list[_Item], claimed: asyncio.Future[set[uuid.UUID]]) -> None:
         """Give the workers those calls of a group that are ours and that no earlier answer settles."""
@@ -271,6 +271,8 @@ class Engine:
             progress.done += 1
         elif result.status == "failed":
             progress.failed += 1
+        else:
+            progress.lost += 1
         progress.cached += result.cost_source == "cache"
         progress.tokens += result.tokens_total or 0
         progress.cost += result.cost or 0
