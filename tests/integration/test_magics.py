@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from dataclasses import replace
 from decimal import Decimal
 
@@ -19,32 +18,6 @@ from workbench.magics.commands import COMMANDS
 from workbench.magics.tables import COMMAND_USAGES
 from workbench.services.estimating import Plan
 from workbench.services.run import Run
-
-
-@pytest.fixture
-def shell(wb, monkeypatch):
-    """A shell with the extension loaded and ann's workbench as ``wb``."""
-    monkeypatch.delattr(builtins, "_", raising=False)  # left by a doctest; IPython would then leave it alone
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    shell.user_ns["wb"] = wb
-    shell.run_line_magic("load_ext", "workbench")
-    yield shell
-    shell.run_line_magic("unload_ext", "workbench")
-    InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def cell(shell, capsys):
-    """Run a cell; return what it gives, or raise what it raised, with what it printed as ``cell.out``."""
-
-    def run(source):
-        result = shell.run_cell(source, store_history=True)
-        run.out = capsys.readouterr()
-        result.raise_error()
-        return result.result
-
-    return run
 
 
 @pytest.fixture

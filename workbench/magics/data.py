@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
 from IPython.core.getipython import get_ipython
 
 from workbench.errors import DataError, OptionError, UnknownReferenceError, did_you_mean
@@ -73,13 +74,12 @@ def _snippets() -> set[str]:
 
 def _rows_of_snippet(name: str) -> Any:
     """Read a saved query by the person's own connection, as a cell of theirs would."""
-    from sql.exceptions import UsageError
-
     try:
         rows = get_ipython().run_line_magic("sql", f"--with {name} SELECT * FROM {name}")  # noqa: S608 - a name of the person's own, run as they
-    except (RuntimeError, UsageError) as error:
+    except UsageError as error:
+        said = str(error.__context__ or error).strip().splitlines()[0]
         raise DataError(
-            f"-d {name}: the saved query fails: {str(error).splitlines()[0]}",
+            f"-d {name}: the saved query fails: {said}",
             cure=f"try it: %sqlcmd snippets {name}",
         ) from error
     if rows is None:

@@ -31,6 +31,7 @@ __all__ = [
     "make_room",
     "owns_cell",
     "show_run",
+    "show_started",
     "show_status",
 ]
 
@@ -216,6 +217,20 @@ def show_run(run: Run) -> None:
     if job is None or not job.active or not in_notebook() or not attended():
         raise NotImplementedError
     job.attach(LiveRun(run))
+
+
+def show_started(result: object, name: str) -> None:
+    """Show what a run in the background does although its cell shows no result: ``NAME <<``."""
+    from workbench.services.run import Run
+
+    if not isinstance(result, Run) or result.status != "running":
+        return
+    try:
+        show_run(result)
+    except NotImplementedError:
+        Notice()(
+            f"run {result.short_id} goes on in the background: {name}.progress, {name}.wait(), {name}.cancel()"
+        )
 
 
 def show_status(result: PromptResult) -> None:

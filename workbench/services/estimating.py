@@ -126,10 +126,10 @@ class Plan(Rich):
     def __str__(self) -> str:
         lines = [self._shape, *self._going_on]
         lines += [
-            f"  {row.label}: {row.calls:,} calls, {row.tokens_prompt:,} + {row.tokens_completion:,} tok, {_cost(row)}"
+            f"  {row.label}: {row.calls:,} calls, {row.tokens_prompt:,} + {row.tokens_completion:,} tok, {_cost(row)} ({row.basis})"
             for row in self.rows
         ]
-        return "\n".join([*lines, self.summary, *self._unknown, f"({self.basis}; nothing was sent)"])
+        return "\n".join([*lines, self.summary, *self._unknown, "nothing was sent"])
 
     def card(self) -> Card:
         """Return the matrix with an arm a row, and what the figures rest on as the small line."""
@@ -141,17 +141,18 @@ class Plan(Rich):
                 f"{row.tokens_completion:,}",
                 _cost(row),
                 _time(None if row.seconds is None else row.seconds / 60),
+                row.basis,
             )
             for row in self.rows
         ]
         return Card(
             title=self._shape,
             text="\n".join([*self._going_on, self.summary]),
-            columns=("arm", "calls", "tokens in", "tokens out", "cost", "time"),
+            columns=("arm", "calls", "tokens in", "tokens out", "cost", "time", "based on"),
             rows=cells,
             numeric=(1, 2, 3, 4, 5),
             alerts=[("cost unknown", line) for line in self._unknown],
-            note=f"{self.basis}; nothing was sent",
+            note="nothing was sent",
         )
 
     @property
@@ -231,7 +232,7 @@ def _arm(session: Session, arm: Arm, plan: RunPlan, *, calls: int) -> PlanArm:
         completion=_range(found.completion, found.completion_sd, calls, found),
         reported=None if found.cost is None else _range(found.cost, found.cost_sd, calls, found),
         latency_ms=found.latency_ms,
-        basis=f"from {found.calls:,} earlier answer{s} to {of}",
+        basis=f"{found.calls:,} earlier answer{s} to {of}",
     )
 
 
@@ -239,7 +240,7 @@ def _from_texts(arm: Arm, plan: RunPlan, calls: int, latency_ms: float | None) -
     prompt = _rendered_tokens(arm, plan)
     limit = arm.options.get("max_tokens")
     answer = int(limit or _ANSWER_TOKENS)
-    said = f"{answer} tokens an answer" if limit else f"{answer} tokens an answer, as nobody knows better"
+    said = f"at most {answer} an answer" if limit else f"{answer} an answer, for want of earlier ones"
     low, high = (prompt * (1 - _TOKEN_ERROR), 1), (prompt * (1 + _TOKEN_ERROR), answer)
     return _row(
         arm,
@@ -251,7 +252,7 @@ def _from_texts(arm: Arm, plan: RunPlan, calls: int, latency_ms: float | None) -
         ),
         reported=None,
         latency_ms=latency_ms,
-        basis=f"no earlier answers: {_CHARS_PER_TOKEN} characters a token, {said}",
+        basis=f"the texts: {_CHARS_PER_TOKEN} characters a token, {said}",
     )
 
 

@@ -5,19 +5,25 @@ This module imports pandas; others import it inside a function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pandas as pd
 
 from workbench.core.display import Card, Rich
 from workbench.core.versions import format_cost
 
-__all__ = ["Listing", "count", "duration", "milliseconds", "money", "percent", "when"]
+__all__ = ["Column", "Listing", "count", "duration", "milliseconds", "money", "percent", "when"]
 
-#: Heading, the columns that it is written from, and how, or None for plain text.
-Shown = tuple[str, tuple[str, ...], Callable[..., str] | None]
+
+class Column(NamedTuple):
+    """A column of the short table: its heading, the frame's columns that it is written from, and how; text by default."""
+
+    heading: str
+    names: tuple[str, ...]
+    write: Callable[..., str] | None = None
+    numeric: bool = True
 
 
 class Listing(Rich, pd.DataFrame):
@@ -36,7 +42,7 @@ class Listing(Rich, pd.DataFrame):
     heading: str
     hint: str
     alerts: tuple[tuple[str, str], ...]
-    shown: tuple[Shown, ...]
+    shown: tuple[Column, ...]
 
     @classmethod
     def of(
@@ -44,7 +50,7 @@ class Listing(Rich, pd.DataFrame):
         frame: pd.DataFrame,
         *,
         heading: str,
-        shown: Sequence[Shown],
+        shown: Sequence[Column],
         hint: str = "",
         alerts: Sequence[tuple[str, str]] = (),
     ) -> Listing:
@@ -61,16 +67,13 @@ class Listing(Rich, pd.DataFrame):
     def card(self) -> Card:
         """Return the short table; a column without any value is left out by whoever draws it."""
         rows = [
-            [
-                _cell(write, [row[column] for column in columns]) if set(columns) <= set(row) else ""
-                for _, columns, write in self.shown
-            ]
+            [_cell(column.write, [row[name] for name in column.names]) for column in self.shown]
             for row in self.to_dict(orient="records")
         ]
-        numeric = [place for place, (_, _, write) in enumerate(self.shown) if write not in (None, when)]
+        numeric = [place for place, column in enumerate(self.shown) if column.write and column.numeric]
         return Card(
             title=self.heading,
-            columns=[heading for heading, _, _ in self.shown] if rows else (),
+            columns=[column.heading for column in self.shown] if rows else (),
             rows=rows,
             numeric=numeric,
             alerts=self.alerts,
@@ -113,8 +116,8 @@ def money(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Write a latency in seconds."""
-    return f"{value / 1000:.2f} s"
+    """Write a latency."""
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"
 
 
 def duration(seconds: float) -> str:
@@ -139,7 +142,3 @@ def _cell(write: Callable[..., str] | None, values: Sequence[Any]) -> str:
     if any(value is None or pd.isna(value) for value in values):
         return ""
     return str(values[0]) if write is None else write(*values)
-
-
-#: For annotations elsewhere.
-Row = Mapping[str, Any]

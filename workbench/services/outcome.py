@@ -36,6 +36,10 @@ CURES: Final[Mapping[str, str]] = {
 }
 
 
+#: What an end of the run does to calls; no failures of their own.
+_CUT_OFF: Final = frozenset({"not_sent", "interrupted", "unknown"})
+
+
 def partial(counts: Counts) -> str:
     """Return one sentence that says what is missing of a run, or an empty one where nothing is."""
     if counts.open <= 0:
@@ -53,25 +57,25 @@ def summary(run: Run) -> Listing:
     from workbench.services import listing
 
     frame = run_frames.summary(run.workbench.database, run.id)
-    count, money, ms = listing.count, listing.money, listing.milliseconds
-    shown: list[listing.Shown] = [
-        ("", ("variant",), None),
-        ("prompt", ("prompt", "version"), lambda prompt, version: f"{prompt}@{version}"),
-        ("model", ("model",), None),
-        ("calls", ("done", "failed", "lost", "planned"), _of),
-        ("done", ("done",), lambda done: f"{done:,}"),
-        ("failed", ("failed",), count),
-        ("lost", ("lost",), count),
-        ("in flight", ("in_flight",), count),
-        ("from cache", ("cached",), count),
-        ("passed", ("passed",), listing.percent),
-        ("tokens in", ("tokens_prompt",), count),
-        ("tokens out", ("tokens_completion",), count),
-        ("cost", ("cost",), money),
-        ("p50", ("latency_p50_ms",), ms),
-        ("p95", ("latency_p95_ms",), ms),
-        ("p99", ("latency_p99_ms",), ms),
-        ("first token", ("ttft_p50_ms",), ms),
+    column, count, ms = listing.Column, listing.count, listing.milliseconds
+    shown = [
+        column("", ("variant",)),
+        column("prompt", ("prompt", "version"), lambda prompt, version: f"{prompt}@{version}", numeric=False),
+        column("model", ("model",)),
+        column("calls", ("done", "failed", "lost", "planned"), _of),
+        column("done", ("done",), lambda done: f"{done:,}"),
+        column("failed", ("failed",), count),
+        column("lost", ("lost",), count),
+        column("in flight", ("in_flight",), count),
+        column("from cache", ("cached",), count),
+        column("passed", ("passed",), listing.percent),
+        column("tokens in", ("tokens_prompt",), count),
+        column("tokens out", ("tokens_completion",), count),
+        column("cost", ("cost",), listing.money),
+        column("p50", ("latency_p50_ms",), ms),
+        column("p95", ("latency_p95_ms",), ms),
+        column("p99", ("latency_p99_ms",), ms),
+        column("first token", ("ttft_p50_ms",), ms),
     ]
     return listing.Listing.of(
         frame, heading=run.headline, shown=shown, alerts=alerts(run, frame), hint=run.line
@@ -84,7 +88,7 @@ def alerts(run: Run, frame: pd.DataFrame) -> list[tuple[str, str]]:
     missing = partial(run.counts)
     if missing and run.status != "running":
         found.append(
-            ("PARTIAL", f"{missing}; {run.short_id} goes on with run.resume(); no figure here is final")
+            ("PARTIAL", f"{missing}; no figure here is final; wb.runs.resume('{run.short_id}') goes on")
         )
     if run.error is not None:
         found.append((type(run.error).__name__, str(run.error).replace("\n", " ")))
@@ -99,8 +103,9 @@ def alerts(run: Run, frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _failed(rows: Sequence[Mapping[Any, Any]]) -> tuple[str, str]:
     said = ", ".join(f"{row['calls']:,} {row['error_code']}" for row in rows)
-    cure = CURES.get(rows[0]["error_code"], str(rows[0]["message"] or "see run.failures"))
-    which = f"{rows[0]['error_code']}: " if len(rows) > 1 else ""
+    worst = next((row for row in rows if row["error_code"] not in _CUT_OFF), rows[0])
+    cure = CURES.get(worst["error_code"], str(worst["message"] or "see run.failures"))
+    which = f"{worst['error_code']}: " if len(rows) > 1 else ""
     return "without an answer", f"{said} → {which}{cure}"
 
 

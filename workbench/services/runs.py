@@ -67,17 +67,18 @@ class Runs:
         if status is not None and status not in STATUSES:
             raise InputError(f"a run is never {status!r}", cure=f"use one of {', '.join(STATUSES)}")
         frame = run_frames.runs(self._wb.database, self._wb.project_id, limit=limit, status=status)
-        shown: list[listing.Shown] = [
-            ("run", ("run_id",), lambda run_id: str(run_id)[:SHOWN]),
-            ("started", ("created_at",), listing.when),
-            ("status", ("status",), None),
-            ("prompts", ("prompts",), None),
-            ("models", ("models",), None),
-            ("done", ("done", "planned"), lambda done, planned: f"{done:,} of {planned:,}"),
-            ("failed", ("failed",), listing.count),
-            ("lost", ("lost",), listing.count),
-            ("cost", ("cost",), listing.money),
-            ("time", ("seconds",), listing.duration),
+        column = listing.Column
+        shown = [
+            column("run", ("run_id",), lambda run_id: str(run_id)[:SHOWN], numeric=False),
+            column("started", ("created_at",), listing.when, numeric=False),
+            column("status", ("status",)),
+            column("prompts", ("prompts",)),
+            column("models", ("models",)),
+            column("done", ("done", "planned"), lambda done, planned: f"{done:,} of {planned:,}"),
+            column("failed", ("failed",), listing.count),
+            column("lost", ("lost",), listing.count),
+            column("cost", ("cost",), listing.money),
+            column("time", ("seconds",), listing.duration),
         ]
         hint = "wb.runs.get('…') takes the first characters of an id" if len(frame) else "no runs yet"
         which = f", {status}" if status else ""

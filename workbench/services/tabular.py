@@ -76,7 +76,8 @@ def write_rows(frame: pd.DataFrame, path: str | Path) -> Path:
         if kind in {".csv", ".tsv"}:
             safe = frame.map(_harmless)
             safe.columns = [_harmless(str(name)) for name in safe.columns]
-            safe.to_csv(place, index=False, sep="\t" if kind == ".tsv" else ",")
+            # as RFC 4180 has it; with a bare newline, a text with a carriage return would not be quoted
+            safe.to_csv(place, index=False, sep="\t" if kind == ".tsv" else ",", lineterminator="\r\n")
         elif kind == ".jsonl":
             rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
             lines = [json.dumps(row, default=_plain, ensure_ascii=False) for row in rows]
