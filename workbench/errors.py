@@ -31,6 +31,7 @@ network errors are wrapped once, at the border (``db`` and ``providers``), with 
     │   ├── SchemaVersionError          the database is older or newer than the code
     │   ├── DiskFullError               no space left for the database
     │   ├── AccessDeniedError           the database refuses this login that row or table
+    │   ├── AnswerKeptError             an answer is kept in a file until the database is back
     │   └── ConflictError               somebody else changed the same thing; try again
     ├── ProviderError               look at the provider; carries the tries and any partial text
     │   ├── AuthenticationError         401, 403: the key is wrong or may not do this
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessDeniedError",
     "AnalysisInputError",
+    "AnswerKeptError",
     "AuthenticationError",
     "BadResponseError",
     "BudgetError",
@@ -235,6 +237,10 @@ class DiskFullError(DatabaseError):
 
 class AccessDeniedError(DatabaseError):
     """The database refuses this login that row or table."""
+
+
+class AnswerKeptError(DatabaseError):
+    """The database cannot take an answer now; it is kept in a file, and stored at the next connection."""
 
 
 class ConflictError(DatabaseError):

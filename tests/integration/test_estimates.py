@@ -125,21 +125,28 @@ def test_what_an_unfinished_run_has_is_not_estimated_again(wb, say, rows):
     assert wb.plan(say, model="fake/slow", data=rows, resume=False).settled == 0
 
 
+@pytest.fixture
+def plans(wb, say, rows, dear):
+    """A free plan, and a dear one."""
+    priced(wb, dear, Price(prompt=Decimal("0.1"), completion=Decimal("0.1")))
+    return wb.plan(say, data=rows), wb.plan(say, model=dear, data=rows)
+
+
 @pytest.mark.parametrize(
-    ("attended", "dear_plan", "given", "asks"),
+    ("kind", "given", "asks"),
     [
-        (True, False, {}, False),
-        (True, True, {}, True),
-        (True, True, {"confirmed": True}, False),
-        (True, True, {"budget": 0.5}, False),
-        (False, False, {}, False),
-        (False, True, {"confirmed": True}, True),
-        (False, True, {"budget": 0.5}, False),
+        ((True, False), {}, False),
+        ((True, True), {}, True),
+        ((True, True), {"confirmed": True}, False),
+        ((True, True), {"budget": 0.5}, False),
+        ((False, False), {}, False),
+        ((False, True), {"confirmed": True}, True),
+        ((False, True), {"budget": 0.5}, False),
     ],
 )
-def test_what_is_asked_before_a_run(wb, say, rows, dear, attended, dear_plan, given, asks):
-    priced(wb, dear, Price(prompt=Decimal("0.1"), completion=Decimal("0.1")))
-    plan = wb.plan(say, model=dear if dear_plan else "fake/echo", data=rows)
+def test_what_is_asked_before_a_run(wb, plans, kind, given, asks):
+    attended, dear_plan = kind
+    plan = plans[dear_plan]
     wb.attended = attended
     options = {"confirmed": False, "budget": None, **given}
     if not asks:

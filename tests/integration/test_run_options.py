@@ -52,7 +52,7 @@ def test_every_option_does_what_it_says(cell, df, wb, shell):
     retried = again.resume(retry_errors=True)
     assert (retried.id, len(retried.frame())) == (again.id, 12 + failed)
 
-    assert cell("%prompt tone -d df --yes -q").counts.done == 12
+    assert cell("%prompt tone -d df --budget 0.01 --yes -q").counts.done == 12
     assert isinstance(
         cell("%%prompt tone -d df -c equals:@label --vs 1 -j 2 --yes -q\nPlease: {{ text }}"), Comparison
     )
@@ -111,6 +111,7 @@ def test_a_dear_plan_waits_for_a_yes(cell, df, wb):
         cell("%prompt tone -d df --bg -q")
     assert wb.frames.executions().empty
     assert cell("%prompt tone -d df --yes -q").counts.done == 12
+    assert cell("%prompt tone -d df --budget 1000 -q").counts.done == 12
 
 
 @pytest.mark.parametrize("option", ["--bg", "--fresh", "--retry-errors"])

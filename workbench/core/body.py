@@ -8,9 +8,9 @@ such a line literally. Text before the first role line is a user's turn.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
@@ -62,12 +62,12 @@ class PromptBody:
             TemplateError: a template does not parse.
 
         """
-        return _union(template.variables for _, template in self._templates())
+        return _names(self._turns())[0]
 
     @property
     def required(self) -> tuple[str, ...]:
         """Those of the variables that must be given."""
-        return _union(template.required for _, template in self._templates())
+        return _names(self._turns())[1]
 
     @property
     def text(self) -> str:
@@ -94,20 +94,35 @@ class PromptBody:
 
         """
         messages = []
-        for role, template in self._templates():
-            with _naming(role):
+        for role, template in _parsed(self._turns()):
+            try:
                 messages.append(Message(role, template.render(values)))
+            except TemplateError as error:
+                raise _named(error, role) from error
         return tuple(messages)
 
-    def _templates(self) -> list[tuple[Role, Template]]:
-        turns: list[tuple[Role, str]] = [(message.role, message.text) for message in self.messages]
-        if self.system is not None:
-            turns.insert(0, ("system", self.system))
-        parsed = []
-        for role, text in turns:
-            with _naming(role):
-                parsed.append((role, Template.parse(text)))
-        return parsed
+    def _turns(self) -> tuple[tuple[Role, str], ...]:
+        turns = tuple((message.role, message.text) for message in self.messages)
+        return turns if self.system is None else (("system", self.system), *turns)
+
+
+# A run asks for the same prompt's parts thousands of times.
+@lru_cache(maxsize=256)
+def _parsed(turns: tuple[tuple[Role, str], ...]) -> tuple[tuple[Role, Template], ...]:
+    parsed = []
+    for role, text in turns:
+        try:
+            parsed.append((role, Template.parse(text)))
+        except TemplateError as error:
+            raise _named(error, role) from error
+    return tuple(parsed)
+
+
+@lru_cache(maxsize=256)
+def _names(turns: tuple[tuple[Role, str], ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names that the turns read, and those of them that must be given."""
+    templates = [template for _, template in _parsed(turns)]
+    return _union(each.variables for each in templates), _union(each.required for each in templates)
 
 
 def parse_body(text: str, *, system: str | None = None) -> PromptBody:
@@ -207,10 +222,6 @@ def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for group in groups for name in group))
 
 
-@contextmanager
-def _naming(role: str) -> Iterator[None]:
+def _named(error: TemplateError, role: str) -> TemplateError:
     """Say in which message a template's line stands."""
-    try:
-        yield
-    except TemplateError as error:
-        raise type(error)(f"{role} message, {error.message}", cure=error.cure) from error
+    return type(error)(f"{role} message, {error.message}", cure=error.cure)

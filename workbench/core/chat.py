@@ -24,6 +24,9 @@ BODY_FIELDS = frozenset(
     }
 )  # fmt: skip
 
+#: One way to write what is hashed; made once, because a run hashes thousands.
+_CANONICAL = json.JSONEncoder(sort_keys=True, default=str)
+
 #: Failures after which nobody but the provider knows whether the call was carried out.
 _AMBIGUOUS = frozenset({"read_timeout", "disconnected", "deadline", "cancelled"})
 
@@ -74,7 +77,7 @@ class ChatRequest:
         content = {
             name: value for name, value in self.body().items() if name not in {"stream", "stream_options"}
         }
-        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+        return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
     @property
     def deterministic(self) -> bool:

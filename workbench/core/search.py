@@ -17,6 +17,7 @@ __all__ = [
     "moment",
     "near_words",
     "shown_marks",
+    "shown_of",
     "single_line",
     "stems_of",
     "typed_words",
@@ -175,3 +176,14 @@ def stems_of(query: str) -> list[str]:
     """
     stems = [stem.replace("''", "'") for negated, stem in _LEXEME.findall(query) if not negated]
     return [stem[:-1] if len(stem) > 4 else stem for stem in stems]
+
+
+def shown_of(query: str) -> str:
+    """Return the tsquery of what a snippet marks: any of the words; of a phrase, the phrase.
+
+    >>> shown_of("'polici' & ( 'tone' | !'draft':* )")
+    "'polici' | 'tone'"
+    """
+    if "<" in query:
+        return query
+    return " | ".join(f"'{stem}'" for negated, stem in _LEXEME.findall(query) if not negated)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import psycopg
@@ -11,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from workbench.errors import (
     AccessDeniedError,
+    BudgetError,
     ConflictError,
     DatabaseError,
     DatabaseUrlError,
@@ -90,6 +93,8 @@ def place(url: Secret) -> str:
 
 
 def _translate(error: psycopg.Error, url: Secret | None) -> WorkbenchError:
+    if error.sqlstate in {"WB001", "WB002"}:
+        return _over_budget(error)
     where = place(url) if url else "the database"
     lines = (error.diag.message_primary or str(error)).strip().splitlines() or [type(error).__name__]
     state = error.sqlstate or _state_of_failed_connection(str(error))
@@ -101,6 +106,25 @@ def _translate(error: psycopg.Error, url: Secret | None) -> WorkbenchError:
     if isinstance(error, psycopg.OperationalError):
         return ServerUnavailableError(f"{where} does not answer: {lines[0]}", cure=_START)
     return DatabaseError(f"{where}: {lines[0]}")
+
+
+def _over_budget(error: psycopg.Error) -> BudgetError:
+    """The ledger's triggers name the budget, and what there is of it, in the detail and the hint."""
+    whose = error.diag.message_detail or "the run"
+    cure = "wb.budgets.list() shows it; raise it, or wait until it begins anew"
+    if whose == "the run":
+        cure = "run.resume(budget=…) with a higher one goes on where this stopped"
+    if error.sqlstate == "WB002":
+        return BudgetError(
+            str(error.diag.message_primary),
+            cure="fetch prices with: workbench models sync; or remove the budget",
+        )
+    sums = {name: Decimal(str(value)) for name, value in json.loads(error.diag.message_hint or "{}").items()}
+    return BudgetError(
+        f"the next calls may cost ${sums['asked']:.4f} and could exceed the budget of {whose}, ${sums['amount']:.4f}: "
+        f"${sums['spent']:.4f} is spent and ${sums['reserved']:.4f} reserved for calls in flight",
+        cure=cure,
+    )
 
 
 def _state_of_failed_connection(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,6 +16,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from workbench.db.border import driver_errors, place
 from workbench.db.migrate import check_revision
+from workbench.db.spool import Drained, Spool
 from workbench.db.urls import conninfo_url, driver_url
 from workbench.errors import DatabaseUrlError
 from workbench.secret import Secret
@@ -40,14 +43,16 @@ class Database:
     Args:
         url: libpq URL of the person's own login.
         pooled: False behind PgBouncer: no pool of our own, no prepared statements.
+        spool: folder of answers that the database cannot take now; by default one in the directory for temporary files.
 
     Attributes:
         user_id: the person, as the database knows them.
+        spool: this process's answers there.
         server_version: for example ``16.15``.
 
     """
 
-    def __init__(self, url: Secret, *, pooled: bool = True) -> None:
+    def __init__(self, url: Secret, *, pooled: bool = True, spool: Path | None = None) -> None:
         self.url = conninfo_url(url, application_name="workbench", connect_timeout="10")
         self.pooled = pooled
         options: dict[str, Any] = {
@@ -68,6 +73,7 @@ class Database:
                 0
             ]
             self.user_id = self._check(connection.execute(text(_WHO)).mappings().one_or_none(), connection)
+        self.spool = Spool(spool or Path(tempfile.gettempdir()) / "workbench-spool", self.user_id)
 
     @property
     def where(self) -> str:
@@ -114,8 +120,16 @@ class Database:
             connect_args={} if self.pooled else {"prepare_threshold": None},
         )
 
+    def drain(self) -> Drained:
+        """Store the answers that a database which was away could not take; those of ended processes too."""
+        with self.engine.connect() as connection, driver_errors(self.url):
+            raw = connection.execution_options(isolation_level="AUTOCOMMIT").connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
+            return self.spool.drain(raw)
+
     def close(self) -> None:
         """Close every pooled connection."""
+        self.spool.close()
         self.engine.dispose()
 
     def _check(self, who: Any, connection: Any) -> uuid.UUID:

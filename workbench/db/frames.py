@@ -298,9 +298,9 @@ def frame_of(rows: Sequence[Sequence[Any]], columns: Columns) -> pd.DataFrame:
     import pandas as pd
 
     data = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    # as arrays: pandas would align the index of each Series with that of every other
+    # As arrays that nobody else holds: pandas would align the index of each Series with every other, and copy them.
     arrays = {name: _array(values, kind) for (name, kind), values in zip(columns.items(), data, strict=True)}
-    return pd.DataFrame(arrays)
+    return pd.DataFrame(arrays, copy=False)
 
 
 def _array(values: Sequence[Any], kind: Any) -> Any:

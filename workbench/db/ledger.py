@@ -2,6 +2,8 @@
 
 No ORM object per row: each group is one statement over one JSON document, on a connection of its own,
 in a thread of its own. Exactly-once rests on the unique partial index ``uq_executions_ledger``.
+
+Whoever writes locks the run's row first, then its executions, then budgets: no two writers wait for each other.
 """
 
 from __future__ import annotations
@@ -25,12 +27,30 @@ if TYPE_CHECKING:
 
     from workbench.db.scope import Scope
 
-__all__ = ["Claim", "Result", "claim", "committed", "finish", "give_up", "storable", "taken_over"]
+__all__ = [
+    "Claim",
+    "Documents",
+    "Result",
+    "claim",
+    "committed",
+    "documents",
+    "finish",
+    "finish_documents",
+    "give_up",
+    "storable",
+    "taken_over",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """One call that is about to be made. ``run_at`` is the run's start; a single call brings its own."""
+    """One call that is about to be made.
+
+    Attributes:
+        run_at: the run's start; a single call brings its own.
+        reserved: USD that it may cost, held back in every budget that binds it; None when nobody knows.
+
+    """
 
     id: uuid.UUID
     run_at: dt.datetime
@@ -45,6 +65,7 @@ class Claim:
     variant: str = ""
     sample: int = 0
     purpose: str = "run"
+    reserved: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +75,7 @@ class Result:
     id: uuid.UUID
     run_at: dt.datetime
     status: str
+    run_id: uuid.UUID | None = None
     response_data: Mapping[str, Any] | None = None
     answer: str | None = None
     finish_reason: str | None = None
@@ -77,16 +99,20 @@ _CLAIM_FIELDS = tuple(each.name for each in fields(Claim))
 _RESULT_FIELDS = tuple(each.name for each in fields(Result) if each.name != "attempts")
 _ATTEMPT_FIELDS = tuple(each.name for each in fields(Attempt))
 
+#: A group of results as ``finish`` gives it to the database, plain enough to be kept in a file: rows, HTTP tries, runs.
+Documents = tuple[str, str, list[str]]
+
 # The lock keeps another kernel from taking the run over between this look at its lease and the claim's commit.
 _CLAIM = """
-WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = %s AND holder = %s FOR SHARE)
+WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = %s AND holder = %s FOR NO KEY UPDATE)
 INSERT INTO wb.executions (id, run_at, run_id, project_id, user_id, prompt_id, model_config_id, case_id, case_key,
-                           variant, sample, purpose, status, input_variables, request_payload, request_digest)
+                           variant, sample, purpose, status, input_variables, request_payload, request_digest, reserved)
 SELECT x.id, x.run_at, x.run_id, %s, %s, x.prompt_id, x.model_config_id, x.case_id, x.case_key,
-       x.variant, x.sample, x.purpose, 'sent', x.input_variables, x.request_payload, x.request_digest
+       x.variant, x.sample, x.purpose, 'sent', x.input_variables, x.request_payload, x.request_digest, x.reserved
 FROM json_to_recordset(%s::json)
      AS x (id uuid, run_at timestamptz, run_id uuid, prompt_id uuid, model_config_id uuid, case_id uuid, case_key text,
-           variant text, sample int, purpose text, input_variables jsonb, request_payload jsonb, request_digest text)
+           variant text, sample int, purpose text, input_variables jsonb, request_payload jsonb, request_digest text,
+           reserved numeric)
 WHERE %s OR EXISTS (SELECT FROM held)
 ON CONFLICT DO NOTHING
 RETURNING id
@@ -95,43 +121,51 @@ RETURNING id
 # Of a young table the planner knows nothing. It takes a document for 100 rows, and rather than look up 100 keys it
 # reads a whole project, or the ledger's index: then each group takes longer than the one before. The equality with a
 # constant makes it expect one row, and || hides the index: what is left is the primary key.
+#
+# An answer to a call that was given up meanwhile, because its kernel seemed lost, is kept as "late" and never scored.
 _FINISH = """
-WITH stored AS (
+WITH held AS MATERIALIZED (
+    SELECT FROM wb.runs r WHERE r.id = ANY (%(runs)s::uuid[]) ORDER BY r.id FOR NO KEY UPDATE
+), stored AS (
     UPDATE wb.executions e SET
-        status = x.status, response_data = x.response_data, answer = x.answer, answer_json = x.answer_json,
+        status = CASE WHEN e.status = 'sent' THEN x.status ELSE 'late' END,
+        response_data = x.response_data, answer = x.answer, answer_json = x.answer_json,
         finish_reason = x.finish_reason, provider = x.provider, tokens_prompt = x.tokens_prompt,
         tokens_completion = x.tokens_completion, tokens_total = x.tokens_total, tokens_cached = x.tokens_cached,
         tokens_reasoning = x.tokens_reasoning, cost_estimate = x.cost, cost_source = x.cost_source,
         execution_time_ms = x.latency_ms, ttft_ms = x.ttft_ms, error_code = x.error_code,
         error_message = x.error_message, cached_from = x.cached_from, finished_at = clock_timestamp()
-    FROM json_to_recordset(%s::json)
+    FROM json_to_recordset(%(rows)s::json)
          AS x (id uuid, run_at timestamptz, status text, response_data jsonb, answer text, answer_json jsonb,
                finish_reason text, provider text, tokens_prompt int, tokens_completion int, tokens_total int,
                tokens_cached int, tokens_reasoning int, cost numeric, cost_source text, latency_ms int, ttft_ms int,
                error_code text, error_message text, cached_from uuid, kind text)
-    WHERE e.id = x.id AND e.run_at = x.run_at AND e.status || '' = 'sent' AND x.kind = 'result'
-    RETURNING e.id, e.run_at
+    WHERE (SELECT count(*) FROM held) >= 0 AND e.id = x.id AND e.run_at = x.run_at AND x.kind = 'result'
+      AND CASE WHEN e.status = 'sent' THEN 'open' WHEN e.status IN ('lost', 'unknown') AND x.status = 'done' THEN 'open'
+               END = 'open'
+    RETURNING e.id, e.run_at, e.status
 ), tries AS (
     INSERT INTO wb.attempts (execution_id, run_at, n, started_at, duration_ms, http_status, error_code, retry_after_ms)
     SELECT stored.id, stored.run_at, y.n, y.started_at, y.duration_ms, y.http_status, y.error_code, y.retry_after_ms
-    FROM stored JOIN json_to_recordset(%s::json)
+    FROM stored JOIN json_to_recordset(%(tries)s::json)
          AS y (id uuid, n int, started_at timestamptz, duration_ms int, http_status int, error_code text,
                retry_after_ms int) ON y.id = stored.id
     ON CONFLICT DO NOTHING
 )
-SELECT id FROM stored
+SELECT id, status FROM stored
 """
 
 _COMMITTED = """
 SELECT id FROM wb.executions
-WHERE (id = ANY (%s::uuid[]) AND status = 'sent') OR (id = ANY (%s::uuid[]) AND status IN ('done', 'failed', 'lost'))
+WHERE (id = ANY (%s::uuid[]) AND status = 'sent') OR (id = ANY (%s::uuid[]) AND status IN ('done', 'failed', 'lost', 'late'))
 """
 
 _LEASE = "SELECT holder, status FROM wb.runs WHERE id = %s"
 
 _GIVE_UP = """
-UPDATE wb.executions SET status = %s, error_code = %s, error_message = %s, finished_at = clock_timestamp()
-WHERE run_id = %s AND status = 'sent' AND (%s::uuid[] IS NULL OR id = ANY (%s::uuid[]))
+WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = %(run)s FOR NO KEY UPDATE)
+UPDATE wb.executions SET status = %(status)s, error_code = %(code)s, error_message = %(message)s, finished_at = clock_timestamp()
+WHERE (SELECT count(*) FROM held) >= 0 AND run_id = %(run)s AND status = 'sent' AND (%(ids)s::uuid[] IS NULL OR id = ANY (%(ids)s::uuid[]))
 """
 
 
@@ -153,6 +187,7 @@ def claim(
     Raises:
         ConflictError: another kernel has taken the run over.
         RunInterruptedError: the run was stopped from elsewhere.
+        psycopg.Error: with SQLSTATE ``WB001`` where a budget does not pay for all of them: then none is claimed.
 
     """
     rows = [{name: getattr(each, name) for name in _CLAIM_FIELDS} for each in claims]
@@ -165,6 +200,18 @@ def claim(
 
 def finish(connection: Connection[Any], results: Sequence[Result]) -> set[uuid.UUID]:
     """Store results and their HTTP tries; return the ids that were still waiting for one."""
+    stored = finish_documents(connection, documents(results))
+    return {key for key, status in stored.items() if status != "late"}
+
+
+def finish_documents(connection: Connection[Any], written: Documents) -> dict[uuid.UUID, str]:
+    """Store what :func:`documents` wrote; return id → status of what was stored; twice is as good as once."""
+    rows, tries, runs = written
+    return dict(connection.execute(_FINISH, {"rows": rows, "tries": tries, "runs": runs}).fetchall())
+
+
+def documents(results: Sequence[Result]) -> Documents:
+    """Write results and their HTTP tries as text."""
     rows = [
         {name: getattr(each, name) for name in _RESULT_FIELDS}
         | {
@@ -178,8 +225,8 @@ def finish(connection: Connection[Any], results: Sequence[Result]) -> set[uuid.U
         for result in results
         for each in result.attempts
     ]
-    stored = connection.execute(_FINISH, [_document(rows), _document(tries)]).fetchall()
-    return {row[0] for row in stored}
+    runs = sorted({str(each.run_id) for each in results if each.run_id is not None})
+    return _document(rows), _document(tries), runs
 
 
 def _check_lease(connection: Connection[Any], run_id: uuid.UUID, mine: str) -> None:
@@ -219,8 +266,8 @@ def give_up(
     ids: Iterable[uuid.UUID] | None = None,
 ) -> int:
     """Mark a run's calls that still wait as ``lost`` or ``unknown``; return how many."""
-    chosen = None if ids is None else list(ids)
-    return connection.execute(_GIVE_UP, [status, code, message, run_id, chosen, chosen]).rowcount
+    values = {"run": run_id, "status": status, "code": code, "message": message}
+    return connection.execute(_GIVE_UP, {**values, "ids": None if ids is None else list(ids)}).rowcount
 
 
 def storable(text: str | None) -> str | None:

@@ -1,19 +1,40 @@
-"""The thread that writes the ledger: it gathers what is waiting, commits it as one group, and tells who waited."""
+"""The thread that writes the ledger: it commits what is waiting as one group, and tells who waited.
+
+While the database is away, answers go to the spool as they come, claims wait, and nothing new is sent. Once it is back,
+what was kept is stored first. If it stays away, claims fail, and the spool keeps the answers for the next connection.
+"""
 
 from __future__ import annotations
 
 import queue
+import random
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench.db.border import driver_errors
-from workbench.db.ledger import Claim, Result, claim, committed, finish
-from workbench.errors import DatabaseError, ServerUnavailableError, WorkbenchError
+from workbench.db.ledger import (
+    Claim,
+    Result,
+    claim,
+    committed,
+    documents,
+    finish_documents,
+    taken_over,
+)
+from workbench.errors import (
+    AnswerKeptError,
+    ConflictError,
+    DatabaseError,
+    DiskFullError,
+    ServerUnavailableError,
+    WorkbenchError,
+)
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -21,28 +42,43 @@ if TYPE_CHECKING:
     from workbench.db.engine import Database
     from workbench.db.scope import Scope
 
-__all__ = ["LedgerWriter"]
+__all__ = ["PATIENCE", "LedgerWriter", "Outcome"]
 
-#: A group closes at this many rows,
+#: A group closes at this many rows. Between groups, the run's heartbeat is written every so many seconds.
 GROUP_ROWS = 64
-#: or after this long,
-GROUP_SECONDS = 0.005
-#: or at once when nothing else is in flight. Between groups, the run's heartbeat is written this often.
 HEARTBEAT_SECONDS = 10.0
-#: A server that restarts, or a connection that was cut, is waited for so long.
-RECONNECT_SECONDS = 3.0
+#: Seconds that a run waits for a server that restarts, or a connection that was cut; a single call waits less.
+PATIENCE = 20.0
+#: How often a transaction is begun anew that lost against another one (SQLSTATE 40001, 40P01, 55P03).
+_RETRIES = 8
+_LOST = frozenset({"40001", "40P01", "55P03"})
+_PAUSE = 0.1
+
+#: The database cannot take anything now; later it may.
+_AWAY = (ServerUnavailableError, DiskFullError)
 
 #: What a value raises that cannot be written as JSON or as text.
 _UNSTORABLE = (ValueError, TypeError, OverflowError, RecursionError)
 
 _HEARTBEAT = "UPDATE wb.runs SET heartbeat_at = clock_timestamp() WHERE id = %s AND holder = %s"
 
+#: What became of a group of results: id → None where it is stored, else why not.
+Outcome = Mapping[uuid.UUID, WorkbenchError | None]
+
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
-class _Work:
-    rows: Sequence[Claim] | Sequence[Result]
-    claims: bool
+class _Claims:
+    rows: Sequence[Claim]
     future: Future[set[uuid.UUID]] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class _Results:
+    rows: Sequence[Result]
+    future: Future[Outcome] = field(default_factory=Future)
+    kept: bool = False
 
 
 class LedgerWriter:
@@ -52,137 +88,195 @@ class LedgerWriter:
         database: the person's database; the writer opens one connection of its own.
         scope: project and person.
         lease: run and holder token whose heartbeat is kept while the writer lives.
+        patience: seconds that it waits for a database that is away.
+
+    Attributes:
+        waiting: whether it waits for the database just now.
 
     """
 
     def __init__(
-        self, database: Database, scope: Scope, *, lease: tuple[uuid.UUID, str] | None = None
+        self,
+        database: Database,
+        scope: Scope,
+        *,
+        lease: tuple[uuid.UUID, str] | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self._database = database
         self._scope = scope
         self._lease = lease
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._in_flight = 0
+        self._patience = patience
+        self._queue: queue.SimpleQueue[_Claims | _Results | None] = queue.SimpleQueue()
+        self._claims: deque[_Claims] = deque()
+        self._results: deque[_Results] = deque()
         self._connection: Connection[Any] | None = None
+        self._closing = False
         self._up = True
         self._last_beat = time.monotonic()
+        self.waiting = False
         self._thread = threading.Thread(target=self._serve, name="workbench-ledger", daemon=True)
         self._thread.start()
 
     def claim(self, claims: Sequence[Claim]) -> Future[set[uuid.UUID]]:
-        """Commit calls that are about to be made; the future gives the ids that are ours."""
-        return self._put(_Work(claims, claims=True))
+        """Commit calls that are about to be made; the future gives the ids that are ours.
 
-    def finish(self, result: Result) -> Future[set[uuid.UUID]]:
-        """Commit a result; the future is done once it is durable."""
-        return self._put(_Work([result], claims=False))
+        A :class:`BudgetError` in the future means that none of them is claimed.
+        """
+        work = _Claims(claims)
+        work.future.set_running_or_notify_cancel()  # who stops waiting does not take the row back
+        self._queue.put(work)
+        return work.future
+
+    def finish(self, results: Sequence[Result]) -> Future[Outcome]:
+        """Commit results; the future is done once each is durable, or cannot be."""
+        work = _Results(results)
+        work.future.set_running_or_notify_cancel()
+        self._queue.put(work)
+        return work.future
 
     def close(self) -> None:
         """Write what is waiting, then end the thread and its connection."""
         self._queue.put(None)
         self._thread.join()
 
-    def _put(self, work: _Work) -> Future[set[uuid.UUID]]:
-        work.future.set_running_or_notify_cancel()  # who stops waiting does not take the row back
-        self._queue.put(work)
-        return work.future
-
     def _serve(self) -> None:
-        running = True
-        while running:
-            group, running = self._gather()
-            if group:
-                self._write(group)
+        while not self._closing:
+            self._take(HEARTBEAT_SECONDS)
+            while self._claims or self._results:
+                self._write()
             self._beat()
-        if self._connection is not None:
-            self._connection.close()
+        self._drop_connection()
 
-    def _gather(self) -> tuple[list[_Work], bool]:
-        """Wait for work, then take what comes until the group closes."""
+    def _take(self, seconds: float) -> None:
+        """Wait for work, then take whatever is there."""
         try:
-            first = self._queue.get(timeout=HEARTBEAT_SECONDS)
+            work = self._queue.get(timeout=seconds)
+            while True:
+                if work is None:
+                    self._closing = True
+                elif isinstance(work, _Claims):
+                    self._claims.append(work)
+                else:
+                    self._results.append(work)
+                    if self.waiting:
+                        self._keep([work])
+                work = self._queue.get_nowait()
         except queue.Empty:
-            return [], True
-        if first is None:
-            return [], False
-        group, rows, until = [first], len(first.rows), time.monotonic() + GROUP_SECONDS
-        waiting_claims = first.claims
-        finished = 0 if first.claims else len(first.rows)
-        while rows < GROUP_ROWS:
-            # Callers wait for a claim before they can send, so nothing is gained by waiting for more.
-            alone = waiting_claims or self._in_flight <= finished
-            try:
-                work = self._queue.get(timeout=0 if alone else max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                break
-            if work is None:
-                return group, False
-            group.append(work)
-            rows += len(work.rows)
-            waiting_claims = waiting_claims or work.claims
-            finished += 0 if work.claims else len(work.rows)
-        return group, True
+            return
 
-    def _write(self, group: list[_Work]) -> None:
+    def _write(self) -> None:
         """Commit claims before results: calls wait for a claim, nothing waits for a result."""
-        for part in ([work for work in group if work.claims], [work for work in group if not work.claims]):
-            if part:
-                self._write_part(part)
+        while self._claims:
+            self._write_claims(self._claims[0])
+            self._claims.popleft()
+        group: list[_Results] = []
+        rows = 0
+        while self._results and rows < GROUP_ROWS:
+            group.append(self._results.popleft())
+            rows += len(group[-1].rows)
+        if group:
+            self._write_results(group)
 
-    def _write_part(self, group: list[_Work]) -> None:
+    def _write_claims(self, work: _Claims) -> None:
+        def commit(connection: Connection[Any], *, again: bool) -> set[uuid.UUID]:
+            mine = committed(connection, work.rows, []) if again else set()
+            return mine | claim(connection, self._scope, work.rows, lease=self._lease)
+
         try:
-            stored = self._commit_patiently(group)
+            work.future.set_result(self._patiently(commit))
         except WorkbenchError as error:
-            self._drop_connection()
-            if len(group) > 1 and self._up:  # one row that cannot be stored must not take others along
-                for work in group:
-                    self._write_part([work])
-                return
-            self._in_flight -= sum(len(work.rows) for work in group if not work.claims)
+            work.future.set_exception(error)
+
+    def _write_results(self, group: list[_Results]) -> None:
+        rows = [row for work in group for row in work.rows]
+        try:
+            outcome = self._stored(rows, group)
+        except _AWAY as error:
             for work in group:
-                work.future.set_exception(error)
+                work.future.set_result(self._unstored(work, error))
             return
         for work in group:
-            mine = {row.id for row in work.rows if row.id in stored}
-            self._in_flight += len(mine) if work.claims else -len(work.rows)
-            work.future.set_result(mine)
+            work.future.set_result({row.id: outcome[row.id] for row in work.rows})
 
-    def _commit_patiently(self, group: list[_Work]) -> set[uuid.UUID]:
-        """Commit a group, on a new connection where the old one broke; once that was in vain, try only once."""
-        until = time.monotonic() + (RECONNECT_SECONDS if self._up else 0.0)
-        again = False
+    def _stored(
+        self, rows: Sequence[Result], group: Sequence[_Results]
+    ) -> dict[uuid.UUID, WorkbenchError | None]:
+        """Commit rows; one that cannot be stored must not take others along."""
+
+        def commit(connection: Connection[Any], *, again: bool) -> set[uuid.UUID]:
+            kept = any(work.kept for work in group)  # then the spool may have stored it
+            stored = committed(connection, [], rows) if again or kept else set()
+            found = finish_documents(connection, documents(rows))
+            return stored | {key for key, status in found.items() if status != "late"}
+
+        try:
+            stored = self._patiently(commit, group)
+        except _AWAY:
+            raise
+        except WorkbenchError as error:
+            self._drop_connection()
+            if len(rows) == 1:
+                return {rows[0].id: error}
+            half = len(rows) // 2
+            return {**self._stored(rows[:half], group), **self._stored(rows[half:], group)}
+        return {row.id: None if row.id in stored else taken_over() for row in rows}
+
+    def _patiently(self, commit: Callable[..., T], group: Sequence[_Results] = ()) -> T:
+        """Commit, on a new connection where the old one broke; once waiting was in vain, try only once."""
+        until = time.monotonic() + (self._patience if self._up else 0.0)
+        lost, again = 0, False
         while True:
             try:
                 with driver_errors(self._database.url):
-                    stored = self._commit(group, again=again)
+                    found: T = commit(self._connected(), again=again)
             except ServerUnavailableError:
-                self._drop_connection()
-                if time.monotonic() >= until:
-                    self._up = False
-                    raise
                 again = True
-                time.sleep(0.1)
+                self._drop_connection()
+                if not self._wait(until, group):
+                    raise
+            except ConflictError as error:
+                lost += 1
+                if getattr(error.__cause__, "sqlstate", None) not in _LOST or lost > _RETRIES:
+                    raise
+                time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - so that two do not meet again
             except _UNSTORABLE as error:
                 raise DatabaseError(
                     f"a call cannot be stored: {error}",
                     cure="look for a value in the data that is not plain text",
                 ) from error
             else:
-                self._up = True
-                return stored
+                self._up, self.waiting = True, False
+                return found
 
-    def _commit(self, group: list[_Work], *, again: bool) -> set[uuid.UUID]:
-        connection = self._connected()
-        claims = [row for work in group for row in work.rows if isinstance(row, Claim)]
-        results = [row for work in group for row in work.rows if isinstance(row, Result)]
-        stored: set[uuid.UUID] = set()
-        if again:  # the commit before may have reached the server although its answer did not reach us
-            stored |= committed(connection, claims, results)
-        if claims:
-            stored |= claim(connection, self._scope, claims, lease=self._lease)
-        if results:
-            stored |= finish(connection, results)
-        return stored
+    def _wait(self, until: float, group: Sequence[_Results]) -> bool:
+        """Keep answers safe while the database is away; return whether it is worth another try."""
+        if not self.waiting:
+            self._keep([*group, *self._results])
+        self.waiting = self._up = time.monotonic() < until and not self._closing
+        if self.waiting:
+            self._take(_PAUSE)
+        return self.waiting
+
+    def _keep(self, group: Sequence[_Results]) -> None:
+        """Put answers into the spool; what cannot be kept there is told when it is asked for."""
+        for work in group:
+            if not work.kept:
+                try:
+                    self._database.spool.keep(documents(work.rows))
+                    work.kept = True
+                except (DatabaseError, *_UNSTORABLE):
+                    continue
+
+    def _unstored(self, work: _Results, error: WorkbenchError) -> Outcome:
+        self._keep([work])
+        if not work.kept:
+            return dict.fromkeys((row.id for row in work.rows), error)
+        told = AnswerKeptError(
+            f"{error.message}; what was answered is kept in {self._database.spool.path}", cure=error.cure
+        )
+        told.__cause__ = error
+        return dict.fromkeys((row.id for row in work.rows), told)
 
     def _beat(self) -> None:
         if self._lease is None or time.monotonic() - self._last_beat < HEARTBEAT_SECONDS:
@@ -199,6 +293,7 @@ class LedgerWriter:
     def _connected(self) -> Connection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = self._database.dedicated()
+            self._database.spool.drain(self._connection)
         return self._connection
 
     def _drop_connection(self) -> None:

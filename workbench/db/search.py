@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.refs import Ref
-from workbench.core.search import CLOSE, OPEN, near_words, stems_of
+from workbench.core.search import CLOSE, OPEN, near_words, shown_of, stems_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -52,18 +52,24 @@ _HEADLINE = (
     f'StartSel={OPEN}, StopSel={CLOSE}, MaxFragments=2, MinWords=6, MaxWords=18, FragmentDelimiter=" … "'
 )
 
-# To cut a snippet takes the longer the longer the text is; so what is looked at first lies around the first place that may
-# be meant, if there is any: then, if no word was found there, the whole text, with the words of "a/b" apart, which the
-# parser takes for the name of a file. OFFSET 0 keeps the planner from cutting once more wherever a text is named.
+# To cut a snippet takes the longer the longer the text is; so what is looked at first lies around the first places that
+# may be meant, if there are any: of two words that are far apart, around both. Then, if no word was found there, the whole
+# text, with the words of "a/b" apart, which the parser takes for the name of a file. OFFSET 0 keeps the planner from
+# cutting once more wherever a text is named.
 _SNIPPET = """
 LEFT JOIN LATERAL (
     SELECT CASE WHEN h.near IS NULL THEN left(h.plain, 160)
                 WHEN strpos(h.near, %(open)s) > 0 THEN h.near
-                ELSE ts_headline('english', translate(h.plain, '/._', '   '), f.query, %(headline)s) END AS snippet
+                ELSE ts_headline('english', translate(h.plain, '/._', '   '), f.shown, %(headline)s) END AS snippet
     FROM (SELECT t.plain, CASE WHEN t.place > 0 THEN ts_headline(
-                     'english', substr(t.plain, greatest(t.place - 150, 1), 500), f.query, %(headline)s) END AS near
-          FROM (SELECT o.plain, (SELECT min(nullif(strpos(lower(o.plain), stem), 0)) FROM unnest(%(stems)s::text[]) stem) AS place
-                FROM (SELECT translate(left(<text>, 20000), %(open)s || %(close)s, '') AS plain OFFSET 0) o OFFSET 0) t
+                     'english', substr(t.plain, greatest(t.place - 100, 1), 300)
+                     || coalesce(' … ' || substr(t.plain, t.other - 60, 200), ''), f.shown, %(headline)s) END AS near
+          FROM (SELECT l.plain, p.place, (SELECT min(a) FROM unnest(p.places) a WHERE a > p.place + 200) AS other
+                FROM (SELECT o.plain, lower(o.plain) AS low
+                      FROM (SELECT translate(left(<text>, 20000), %(open)s || %(close)s, '') AS plain OFFSET 0) o OFFSET 0) l,
+                     LATERAL (SELECT min(a) AS place, array_agg(a) AS places
+                              FROM (SELECT nullif(strpos(l.low, stem), 0) AS a FROM unnest(%(stems)s::text[]) stem) w) p
+                OFFSET 0) t
           OFFSET 0) h
 ) s ON true
 """
@@ -77,7 +83,7 @@ def _with_snippet(query: str, text: str) -> str:
 #: The whole statement of a search in prompts; the benchmark explains it.
 PROMPT_QUERY = _with_snippet(
     """
-WITH f AS MATERIALIZED (SELECT %(query)s::tsquery AS query)
+WITH f AS MATERIALIZED (SELECT %(query)s::tsquery AS query, %(shown)s::tsquery AS shown)
 SELECT p.title, p.version, l.label, p.tags, s.snippet, i.rank::float8,
        %(match)s::text, p.created_at, j.name, p.id
 FROM f, LATERAL wb.search_ids(
@@ -98,7 +104,7 @@ ORDER BY i.place
 
 _OUTPUT_QUERY = _with_snippet(
     """
-WITH f AS MATERIALIZED (SELECT %(query)s::tsquery AS query)
+WITH f AS MATERIALIZED (SELECT %(query)s::tsquery AS query, %(shown)s::tsquery AS shown)
 SELECT e.id, p.title, p.version, m.model_id, s.snippet, i.rank::float8, e.status, e.created_at, j.name, e.run_id,
        e.case_key
 FROM f, LATERAL wb.search_output_ids(
@@ -279,5 +285,11 @@ def _meant(connection: Connection[Any], word: str, projects: Sequence[uuid.UUID]
 def _parameters(query: str | None, filters: Filters | OutputFilters) -> dict[str, Any]:
     named = {name: getattr(filters, name) for name in type(filters).__slots__}
     lists = {name: list(value) for name, value in named.items() if isinstance(value, list | tuple)}
-    marks = {"open": OPEN, "close": CLOSE, "headline": _HEADLINE, "stems": stems_of(query or "")}
+    marks = {
+        "open": OPEN,
+        "close": CLOSE,
+        "headline": _HEADLINE,
+        "stems": stems_of(query or ""),
+        "shown": shown_of(query or ""),
+    }
     return named | lists | {"query": query, **marks}

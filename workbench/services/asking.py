@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.composition import body_of
@@ -13,8 +14,8 @@ from workbench.core.declarations import fill
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.db.ledger import Result
 from workbench.db.ledger_writer import LedgerWriter
-from workbench.errors import DatabaseError, ProviderError, RunInterruptedError
-from workbench.services.calls import build_request, claim_of, failed, finished
+from workbench.errors import AnswerKeptError, DatabaseError, ProviderError, RunInterruptedError
+from workbench.services.calls import build_request, claim_of, expected_tokens, failed, finished
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest, ChatResponse
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Asking"]
 
 OnText = Callable[[str], None]
+
+#: Seconds that a cell waits for a database that restarts.
+_PATIENCE = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,11 +122,21 @@ class Asking:
             body, values, model, question.options, schema=question.schema, stream=on_text is not None
         )
         now = dt.datetime.now(dt.UTC)
-        claim = claim_of(request, body, values, prompt_id=version.id, model=model, run_at=now)
-        await self._commit(self._ledger().claim([claim]))
+        claim = claim_of(
+            request,
+            body,
+            values,
+            prompt_id=version.id,
+            model=model,
+            run_at=now,
+            reserved=_reserve(request, model),
+        )
+        await asyncio.wrap_future(self._ledger().claim([claim]))
         result, parsed, error = await self._call(claim, request, question, on_text)
         try:
-            await self._commit(self._ledger().finish(result))
+            await self._store(result)
+        except AnswerKeptError:
+            raise
         except DatabaseError as lost:
             if error is None:
                 lost.message += "; the answer had come and could not be stored: it may be billed"
@@ -161,17 +175,26 @@ class Asking:
                 error_code="interrupted",
                 error_message="stopped by the person while the answer was arriving; it may have been billed",
             )
-            self._ledger().finish(interrupted)
+            self._ledger().finish([interrupted])
             raise
         return finished(claim, response, model), parsed, None
 
     def _ledger(self) -> LedgerWriter:
         if self._writer is None:
-            self._writer = LedgerWriter(self._wb.database, self._wb.scope)
+            self._writer = LedgerWriter(self._wb.database, self._wb.scope, patience=_PATIENCE)
         return self._writer
 
-    async def _commit(self, future: Any) -> None:
-        await asyncio.wrap_future(future)
+    async def _store(self, result: Result) -> None:
+        outcome = await asyncio.wrap_future(self._ledger().finish([result]))
+        if (error := outcome[result.id]) is not None:
+            raise error
+
+
+def _reserve(request: ChatRequest, model: ChosenModel) -> Decimal | None:
+    if model.price is None:
+        return None
+    prompt, answer = expected_tokens(request)
+    return model.price.amount(prompt_tokens=prompt, completion_tokens=answer)
 
 
 def _prompt_result(

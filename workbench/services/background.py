@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunInterruptedError, WorkbenchError
+from workbench.services.run_engine import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from workbench.services.progress import Progress, Reporter
 
-__all__ = ["GRACE_SECONDS", "Background", "Job", "StopAskedError", "Watch"]
+__all__ = ["Background", "Job", "StopAskedError", "Watch"]
 
-#: After a run was told to stop, calls in flight may end for so long.
-GRACE_SECONDS = 10.0
 #: A kernel that leaves has less time: JupyterLab kills it after five seconds.
 _LEAVING_SECONDS = 2.5
 #: What is written after that: what was given up, that the run has stopped.

@@ -15,7 +15,13 @@ from workbench.errors import ProviderError
 from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
 
-__all__ = ["build_request", "claim_of", "failed", "finished"]
+__all__ = ["CHARS_PER_TOKEN", "build_request", "claim_of", "expected_tokens", "failed", "finished"]
+
+#: Characters of English per token, for estimates before the first answer.
+CHARS_PER_TOKEN = 4
+#: Tokens of an answer where neither a limit nor an earlier answer tells, and of what stands around a message.
+_ANSWER_TOKENS = 128
+_MESSAGE_CHARS = 16
 
 #: Settings of a prompt that are not options of the request.
 _NOT_OPTIONS = frozenset({"model", "schema", "format"})
@@ -75,6 +81,13 @@ def claim_of(
     )
 
 
+def expected_tokens(request: ChatRequest) -> tuple[int, int]:
+    """Estimate the tokens of a request and of its answer, from the length of the texts and ``max_tokens``."""
+    characters = sum(len(message.content) + _MESSAGE_CHARS for message in request.messages)
+    limit = request.options.get("max_tokens") or request.options.get("max_completion_tokens")
+    return -(-characters // CHARS_PER_TOKEN), int(limit or _ANSWER_TOKENS)
+
+
 def finished(claim: Claim, response: ChatResponse, model: ChosenModel) -> Result:
     """Return the ledger's row of a complete answer."""
     return _result(claim, response, model, status="done")
@@ -89,6 +102,7 @@ def failed(claim: Claim, error: ProviderError, model: ChosenModel) -> Result:
     return Result(
         id=claim.id,
         run_at=claim.run_at,
+        run_id=claim.run_id,
         status="failed",
         answer=error.partial_text or None,
         provider=model.provider.host,
@@ -103,6 +117,7 @@ def _result(claim: Claim, response: ChatResponse, model: ChosenModel, **fields: 
     return Result(
         id=claim.id,
         run_at=claim.run_at,
+        run_id=claim.run_id,
         response_data=response.raw,
         answer=response.text,
         finish_reason=response.finish_reason,

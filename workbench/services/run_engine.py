@@ -1,4 +1,4 @@
-"""The engine of a run: claims ahead, calls N at a time, results committed as they arrive.
+"""The engine of a run: N calls at a time, results committed in groups as they arrive.
 
 Everything here runs on the bridge's loop; the ledger writer has its own thread. A call is sent only
 after its claim is committed, and counts as done only after its result is.
@@ -7,46 +7,47 @@ after its claim is committed, and counts as done only after its result is.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import uuid
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from workbench.core.pricing import cost_of
-from workbench.db.ledger import Claim, Result, taken_over
-from workbench.db.queries.runs import Prior, priors
+from workbench.db.ledger import Claim, Result
 from workbench.errors import (
+    AnswerKeptError,
     AuthenticationError,
-    BudgetError,
     DatabaseError,
     PaymentRequiredError,
     ProviderError,
     ProviderUnavailableError,
     WorkbenchError,
 )
-from workbench.services.calls import build_request, claim_of, failed, finished
+from workbench.services.calls import failed, finished
+from workbench.services.run_feed import Feed, Item, Reserves
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest
-    from workbench.db.ledger_writer import LedgerWriter
-    from workbench.db.queries.runs import RunKey
+    from workbench.db.ledger_writer import LedgerWriter, Outcome
+    from workbench.db.queries.runs import Prior, RunKey
     from workbench.services.planning import Call, RunPlan
     from workbench.services.progress import Progress
     from workbench.services.workbench import Workbench
 
-__all__ = ["Engine"]
+__all__ = ["GRACE_SECONDS", "Engine"]
 
+#: Once a run has to end, calls in flight may go on for so long.
+GRACE_SECONDS = 10.0
 #: Answers that may wait for their commit, at most one per call in flight; bounds what a kill can lose.
 UNCOMMITTED = 32
+#: Results are handed to the writer when there are so many, after so many seconds, or when nothing else is in flight:
+#: two groups may be on their way while the next one fills.
+GROUP_ROWS = UNCOMMITTED // 3
+GROUP_SECONDS = 0.02
 #: So many calls in a row that the provider did not answer end the run,
 PATIENCE = 20
 #: and so many while nothing was ever heard from it: a wrong address, no network, a proxy that refuses.
 FIRST_PATIENCE = 3
-
-_Item = tuple["Call", "Claim", "ChatRequest"]
 
 
 class Engine:
@@ -75,31 +76,43 @@ class Engine:
         settled: set[tuple[str, uuid.UUID, uuid.UUID, str, int]],
         progress: Progress,
     ) -> None:
-        self._wb = workbench
         self._plan = plan
-        self._key = key
+        self._spool = workbench.database.spool.path
         self._writer = writer
-        self._settled = settled
         self._progress = progress
+        self._reserves = Reserves()
+        self._feed = Feed(
+            workbench,
+            plan,
+            key,
+            writer=writer,
+            settled=settled,
+            reserves=self._reserves,
+            until_wanted=self._wanted,
+            until_relieved=self._relieved,
+        )
         self._stopping = False
         self._heard = False
         self._silent = 0
-        self._spent = Decimal(0)
-        self._claimed = self._called = 0
-        self._unstored = self._cut_off = 0
-        # One group waits in the queue, one is on its way there, one is being claimed: never more than are in flight.
-        self._group = max(1, plan.concurrency // 3)
-        self._queue: asyncio.Queue[_Item | None] = asyncio.Queue(maxsize=self._group)
+        # What waits here, and what is claimed when it runs low, is never more than is in flight, but for one call.
+        self._queue: asyncio.Queue[Item | None] = asyncio.Queue()
+        self._low = max(1, plan.concurrency // 2)
+        self._moved = asyncio.Event()
+        self._open = 0  # claimed, and not settled
+        self._calling = 0
         self._uncommitted = min(UNCOMMITTED, plan.concurrency)
         self._slots = asyncio.Semaphore(self._uncommitted)
-        self._news: deque[tuple[Result, Future[set[uuid.UUID]]]] = deque()
+        self._ready: list[Result] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._kept = self._unstored = self._cut_off = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.fatal: WorkbenchError | None = None
 
     async def run(self) -> None:
         """Make the calls; returns when every started one is settled and committed, or cannot be."""
         self._loop = asyncio.get_running_loop()
-        jobs = [self._feed(), *(self._work() for _ in range(self._plan.concurrency))]
+        jobs: list[Coroutine[Any, Any, None]] = [self._claim()]
+        jobs += [self._work() for _ in range(self._plan.concurrency)]
         self._tasks = [asyncio.create_task(job) for job in jobs]
         try:
             await asyncio.gather(*self._tasks)
@@ -110,6 +123,7 @@ class Engine:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._flush()
         for _ in range(self._uncommitted):
             await self._slots.acquire()
         self._tell_losses()
@@ -118,117 +132,74 @@ class Engine:
         """Start no further call; those in flight go on."""
         self._stopping = True
 
-    async def _feed(self) -> None:
-        pending = (call for call in self._plan.calls() if call.key not in self._settled)
-        ahead: tuple[list[_Item], asyncio.Future[set[uuid.UUID]]] | None = None
+    async def _claim(self) -> None:
         try:
-            for chunk in _chunks(pending, self._group):
-                if self._stopping or not self._affords(len(chunk)):
-                    break
-                items = [self._prepare(call) for call in chunk]
-                self._claimed += len(items)
-                claimed = asyncio.wrap_future(self._writer.claim([claim for _, claim, _ in items]))
-                before, ahead = ahead, (items, claimed)
-                if before is not None:
-                    await self._hand_out(*before)
-            if ahead is not None:
-                before, ahead = ahead, None
-                await self._hand_out(*before)
+            async for items, mine, known in self._feed.groups():
+                self._open += len(mine)
+                for call, claim, request in items:
+                    prior = known.get((claim.request_digest, call.sample))
+                    if claim.id not in mine:
+                        continue  # another kernel's, or done before
+                    if prior is None or not _matches(call, prior):
+                        self._queue.put_nowait((call, claim, request))
+                    else:
+                        await self._store(_from_cache(claim, prior))
         except WorkbenchError as error:
             self._end(error)
         finally:
-            if ahead is not None:
-                ahead[1].cancel()  # nobody will ask how it went
-        for _ in range(self._plan.concurrency):
-            await self._queue.put(None)
+            for _ in range(self._plan.concurrency):
+                self._queue.put_nowait(None)
 
-    async def _hand_out(self, items: list[_Item], claimed: asyncio.Future[set[uuid.UUID]]) -> None:
-        """Give the workers those calls of a group that are ours and that no earlier answer settles."""
-        mine = await claimed
-        known = await self._known(items)
-        for call, claim, request in items:
-            prior = known.get((claim.request_digest, call.sample))
-            if prior is not None and not _matches(call, prior):
-                prior = None
-            if claim.id in mine and prior is None:
-                await self._queue.put((call, claim, request))
-                continue
-            self._called += 1  # by another kernel, or before
-            if claim.id in mine and prior is not None:
-                await self._store(_from_cache(claim, prior))
+    async def _wanted(self) -> bool:
+        """Wait until little is left to be called; whether the run goes on."""
+        while self._queue.qsize() > self._low and not self._stopping:
+            self._moved.clear()
+            await self._moved.wait()
+        return not self._stopping
 
-    def _prepare(self, call: Call) -> _Item:
-        arm = call.arm
-        request = build_request(arm.body, call.values, arm.model, arm.options, schema=arm.schema)
-        claim = claim_of(
-            request,
-            arm.body,
-            call.values,
-            prompt_id=arm.version.id,
-            model=arm.model,
-            run_at=self._key.run_at,
-            run_id=self._key.id,
-            case_id=call.case_id,
-            case_key=call.case.key,
-            variant=arm.variant,
-            sample=call.sample,
-        )
-        return call, claim, request
-
-    async def _known(self, items: Sequence[_Item]) -> dict[tuple[str, int], Prior]:
-        """Find earlier answers to the same requests, where the plan allows them."""
-        wanted: dict[tuple[uuid.UUID, int], list[str]] = {}
-        for call, claim, request in items:
-            if self._plan.cache == "all" or (self._plan.cache == "deterministic" and request.deterministic):
-                wanted.setdefault((claim.model_config_id, call.sample), []).append(claim.request_digest)
-        return await asyncio.to_thread(self._look_up, wanted) if wanted else {}
-
-    def _look_up(self, wanted: Mapping[tuple[uuid.UUID, int], list[str]]) -> dict[tuple[str, int], Prior]:
-        found: dict[tuple[str, int], Prior] = {}
-        with self._wb.database.session() as session:
-            for (model_id, sample), digests in wanted.items():
-                answers = priors(session, model_id, digests, sample=sample)
-                found |= {(digest, sample): prior for digest, prior in answers.items()}
-        return found
+    async def _relieved(self) -> bool:
+        """Wait until one more call is settled; whether there was any."""
+        before = self._open
+        while self._open >= before > 0 and not self._stopping:
+            self._moved.clear()
+            await self._moved.wait()
+        return before > 0 and not self._stopping
 
     async def _work(self) -> None:
         while (item := await self._queue.get()) is not None:
+            self._moved.set()
             call, claim, request = item
             if self._stopping:
                 await self._store(_not_sent(claim))
-            else:
-                await self._store(await self._call(call, claim, request))
+                continue
+            self._calling += 1
+            try:
+                result = await self._call(call, claim, request)
+            finally:
+                self._calling -= 1
+            await self._store(result)
 
     async def _call(self, call: Call, claim: Claim, request: ChatRequest) -> Result:
-        model = call.arm.model
+        arm = call.arm
         try:
-            response = await model.provider.chat(request)
-            if call.arm.schema is not None:
-                call.arm.schema.read(response)
+            response = await arm.model.provider.chat(request)
+            if arm.schema is not None:
+                arm.schema.read(response)
         except ProviderError as error:
-            self._called += 1
             self._judge(error)
-            if error.response is not None:
-                self._spent += cost_of(error.response.usage, model.price).amount or 0
-            return failed(claim, error, model)
+            result = failed(claim, error, arm.model)
         except WorkbenchError as error:  # the request or the setting is wrong: no other call would do better
-            self._called += 1
             self._end(error)
-            return Result(
-                id=claim.id,
-                run_at=claim.run_at,
-                status="failed",
-                error_code=error.code,
-                error_message=error.message,
-            )
+            return _refused(claim, error)
         except asyncio.CancelledError:
             self._cut_off += 1
             raise
-        self._called += 1
-        self._heard = True
-        self._silent = 0
-        self._spent += cost_of(response.usage, model.price).amount or 0
-        return finished(claim, response, model)
+        else:
+            self._heard = True
+            self._silent = 0
+            result = finished(claim, response, arm.model)
+        self._reserves.learn(arm, result.cost)
+        return result
 
     def _judge(self, error: ProviderError) -> None:
         """Decide whether a failed call is the run's end."""
@@ -239,33 +210,45 @@ class Engine:
             self._end(error)
 
     async def _store(self, result: Result) -> None:
-        """Hand a result to the writer; waits only while too many answers are uncommitted."""
+        """Hand a result on; waits only while too many answers are uncommitted."""
         try:
             await self._slots.acquire()
         except asyncio.CancelledError:
             self._unstored += result.response_data is not None
             raise
-        self._writer.finish(result).add_done_callback(lambda done: self._written(result, done))
+        self._ready.append(result)
+        if len(self._ready) >= GROUP_ROWS or not self._calling:
+            self._flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(GROUP_SECONDS, self._flush)
 
-    def _written(self, result: Result, future: Future[set[uuid.UUID]]) -> None:
-        """Tell the loop from the writer's thread; it is woken once for a whole group."""
-        self._news.append((result, future))
-        if len(self._news) == 1:
-            self._loop.call_soon_threadsafe(self._read_news)
-
-    def _read_news(self) -> None:
-        while self._news:
-            self._committed(*self._news.popleft())
-
-    def _committed(self, result: Result, future: Future[set[uuid.UUID]]) -> None:
-        self._slots.release()
-        error = future.exception()
-        if error is None and result.id not in future.result():
-            error = taken_over()
-        if isinstance(error, WorkbenchError):
-            self._unstored += result.response_data is not None
-            self._end(error)
+    def _flush(self) -> None:
+        """Give what is ready to the writer, as one group; its thread wakes this loop once for all of them."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._ready:
             return
+        group, self._ready = self._ready, []
+        future = self._writer.finish(group)
+        future.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._committed, group, done))
+
+    def _committed(self, group: list[Result], future: Future[Outcome]) -> None:
+        outcome = future.result()
+        for result in group:
+            self._slots.release()
+            self._open -= 1
+            error = outcome[result.id]
+            if error is None:
+                self._count(result)
+                continue
+            if result.response_data is not None:
+                self._kept += isinstance(error, AnswerKeptError)
+                self._unstored += not isinstance(error, AnswerKeptError)
+            self._end(error.__cause__ if isinstance(error.__cause__, WorkbenchError) else error)
+        self._moved.set()
+
+    def _count(self, result: Result) -> None:
         progress = self._progress
         if result.status == "done":
             progress.done += 1
@@ -278,41 +261,28 @@ class Engine:
         progress.cost += result.cost or 0
         progress.cost_unknown = progress.cost_unknown or (result.status == "done" and result.cost is None)
 
-    def _affords(self, calls: int) -> bool:
-        """Whether the next calls, at the price of the ones so far, stay within the budget."""
-        budget = self._plan.budget
-        if budget is None:
-            return True
-        in_flight = self._claimed - self._called
-        expected = self._spent + self._spent / max(1, self._called) * (in_flight + calls)
-        if expected <= budget:
-            return True
-        self._end(
-            BudgetError(
-                f"the next {calls} calls could exceed the budget of ${budget}: ${self._spent:.4f} is spent",
-                cure="run.resume() with a higher budget goes on where this stopped",
-            )
-        )
-        return False
-
     def _end(self, error: WorkbenchError) -> None:
-        self.fatal = self.fatal or error
+        """Start nothing more; where the ledger cannot be written, what is in flight has a little time left."""
+        if self.fatal is None:
+            self.fatal = error
+            if isinstance(error, DatabaseError):
+                self._loop.call_later(GRACE_SECONDS, self._cancel)
         self._stopping = True
-        if isinstance(error, DatabaseError):  # what is still in flight could not be stored
-            for task in self._tasks:
-                task.cancel()
+        self._moved.set()
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
     def _tell_losses(self) -> None:
+        if self.fatal is not None and self._kept:
+            self.fatal.message += (
+                f"; {self._kept:,} answers are kept in {self._spool}, and stored first when it goes on"
+            )
         lost = [f"{self._unstored:,} of the answers could not be stored"] if self._unstored else []
         lost += [f"{self._cut_off:,} of the calls were cut off in flight"] if self._cut_off else []
         if self.fatal is not None and lost:
             self.fatal.message += f"; {' and '.join(lost)}: they may be billed"
-
-
-def _chunks(calls: Iterable[Call], size: int) -> Iterator[list[Call]]:
-    iterator = iter(calls)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
 
 
 def _matches(call: Call, prior: Prior) -> bool:
@@ -330,6 +300,7 @@ def _from_cache(claim: Claim, prior: Prior) -> Result:
     return Result(
         id=claim.id,
         run_at=claim.run_at,
+        run_id=claim.run_id,
         status="done",
         response_data=prior.response_data,
         answer=prior.answer,
@@ -345,10 +316,22 @@ def _from_cache(claim: Claim, prior: Prior) -> Result:
     )
 
 
+def _refused(claim: Claim, error: WorkbenchError) -> Result:
+    return Result(
+        id=claim.id,
+        run_at=claim.run_at,
+        run_id=claim.run_id,
+        status="failed",
+        error_code=error.code,
+        error_message=error.message,
+    )
+
+
 def _not_sent(claim: Claim) -> Result:
     return Result(
         id=claim.id,
         run_at=claim.run_at,
+        run_id=claim.run_id,
         status="lost",
         error_code="not_sent",
         error_message="the run was stopped before this call was sent; nothing was billed",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.values import plain
 from workbench.core.versions import PromptVersion
 from workbench.db.ledger import give_up
-from workbench.db.ledger_writer import LedgerWriter
+from workbench.db.ledger_writer import PATIENCE, LedgerWriter
 from workbench.db.queries import runs as queries
 from workbench.errors import (
     BudgetError,
@@ -153,7 +153,7 @@ class Running:
             counts.note = f"resumed, {len(settled):,} were settled before"
         looking = watch or Watch(*([self._wb.reporter()] if progress else []))
         looking.opened(key.id, counts)
-        writer = LedgerWriter(self._wb.database, self._wb.scope, lease=(key.id, holder))
+        writer = LedgerWriter(self._wb.database, self._wb.scope, lease=(key.id, holder), patience=PATIENCE)
         engine = Engine(self._wb, plan, key, writer=writer, settled=settled, progress=counts)
         try:
             interrupted = self._drive(engine, key, looking)
@@ -226,6 +226,7 @@ class Running:
         ab_test_id: uuid.UUID | None,
     ) -> tuple[queries.RunKey, set[tuple[str, uuid.UUID, uuid.UUID, str, int]]]:
         digest = plan.digest()
+        self._wb.database.drain()  # before what is kept is taken for lost
         with self._wb.database.session() as session:
             lease = queries.unfinished(session, self._wb.scope, digest) if resume else None
             if lease is None:
@@ -248,6 +249,8 @@ class Running:
                     cure=f"wait for it; after a crash it is free again within {queries.LEASE_SECONDS} s; resume=False starts a new one",
                 )
             queries.take_over(session, lease.key.id, holder)
+            if plan.budget is not None:
+                queries.set_budget(session, lease.key.id, plan.budget)
             return lease.key, queries.settled(session, lease.key.id, retry_errors=retry_errors)
 
     def _drive(self, engine: Engine, key: queries.RunKey, watch: Watch) -> bool:

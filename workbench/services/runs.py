@@ -17,8 +17,9 @@ from workbench.errors import (
     RunInterruptedError,
     UnknownReferenceError,
 )
-from workbench.services.background import GRACE_SECONDS, Background, Job
+from workbench.services.background import Background, Job
 from workbench.services.run import SHOWN, Run
+from workbench.services.run_engine import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from workbench.db.tables import Run as Row

@@ -363,9 +363,11 @@ def connect(
 
     """
     found = settings or Settings.from_env()
-    database = Database(person_url(found, url, progress))
+    database = Database(person_url(found, url, progress), spool=found.home / "spool")
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(database.close)
+        if (drained := database.drain()) and progress is not None:
+            progress(str(drained))
         workbench = Workbench(found, database, project, url=url)
         cleanup.pop_all()
     remember(workbench)

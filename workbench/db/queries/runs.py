@@ -31,12 +31,16 @@ __all__ = [
     "matching",
     "newest_running",
     "priors",
+    "set_budget",
     "settled",
     "start",
     "take_over",
     "unfinished",
     "waiting",
 ]
+
+#: A call that may have been billed without an answer is made once more, and then no oftener unless it is asked for.
+AMBIGUOUS_CALLS = 2
 
 #: A run whose heartbeat is older than this has lost its kernel.
 LEASE_SECONDS = 60
@@ -163,6 +167,11 @@ def end(session: Session, run_id: uuid.UUID, status: str, *, holder: str | None 
     )
 
 
+def set_budget(session: Session, run_id: uuid.UUID, budget: Decimal | None) -> None:
+    """Give a run another budget, in USD for all of it; the database counts what was spent already."""
+    session.execute(update(Run).where(Run.id == run_id).values(budget=budget))
+
+
 def get(session: Session, run_id: uuid.UUID) -> Run | None:
     """Return a run's row, or None."""
     return session.get(Run, run_id)
@@ -225,17 +234,24 @@ def newest_running(session: Session, project_id: uuid.UUID) -> Counts | None:
 def settled(
     session: Session, run_id: uuid.UUID, *, retry_errors: bool
 ) -> set[tuple[str, uuid.UUID, uuid.UUID, str, int]]:
-    """Return the calls that need no other one: (case key, version, model, variant, sample)."""
-    final = ["done"] if retry_errors else ["done", "failed"]
-    rows = session.execute(
-        select(
-            Execution.case_key,
-            Execution.prompt_id,
-            Execution.model_config_id,
-            Execution.variant,
-            Execution.sample,
-        ).where(Execution.run_id == run_id, Execution.status.in_(final))
+    """Return the calls that need no other one: (case key, version, model, variant, sample).
+
+    These are the answered ones, the failed ones, and those whose fate was unknown twice; with ``retry_errors`` only the
+    answered ones.
+    """
+    call = (
+        Execution.case_key,
+        Execution.prompt_id,
+        Execution.model_config_id,
+        Execution.variant,
+        Execution.sample,
     )
+    final = ["done"] if retry_errors else ["done", "failed"]
+    ambiguous = func.count().filter(Execution.status == "unknown")
+    enough = func.count().filter(Execution.status.in_(final)) > 0
+    if not retry_errors:
+        enough = or_(enough, ambiguous >= AMBIGUOUS_CALLS)
+    rows = session.execute(select(*call).where(Execution.run_id == run_id).group_by(*call).having(enough))
     return {(row[0] or "", row[1], row[2], row[3], row[4]) for row in rows}
 
 
