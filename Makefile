@@ -12,7 +12,7 @@ ARGS ?=
 BIN := .venv/bin
 MARKED := postgres16 or browser or model or slow
 
-.PHONY: help demo lab test test-marked test-all check format bench wheel clean
+.PHONY: help demo lab test test-marked test-all check format bench bench-peers wheel clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,13 @@ format: .venv/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format
 
 bench: .venv/.dev ## Measure speed side by side with a floor (a few minutes; prints ratios)
-	@for program in embedded_start prompt_overhead provider_overhead ledger compare search; do \
+	@for program in embedded_start prompt_overhead provider_overhead calls compare search; do \
 		printf '\n== %s\n' $$program; $(BIN)/python benchmarks/$$program.py; done
+
+bench-peers: .venv/.dev ## Measure calls per second beside the openai SDK, promptfoo and Inspect (installs them into .peers; needs npm)
+	@test -d .peers/venv || { $(BIN)/python -m venv .peers/venv && .peers/venv/bin/pip install -q openai inspect_ai; }
+	@test -d .peers/node || npm install --silent --no-audit --no-fund --prefix .peers/node promptfoo
+	@$(BIN)/python benchmarks/calls.py --peers .peers
 
 wheel: .venv/.dev ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --outdir dist

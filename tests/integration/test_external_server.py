@@ -15,10 +15,11 @@ from psycopg import sql
 from workbench.db import bootstrap
 from workbench.db.connect import embedded_admin_url
 from workbench.db.engine import Database
+from workbench.db.migrate import HEAD
 from workbench.errors import AccessDeniedError, DatabaseUrlError, SchemaVersionError
 from workbench.secret import Secret
 from workbench.services.checkup import health
-from workbench.services.maintenance import prepare
+from workbench.services.maintenance import migrate, prepare
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
@@ -78,6 +79,7 @@ def test_an_owner_with_createrole_prepares_the_database_and_people_work_in_it(ro
         bootstrap.register_person(admin, email=f"{who}@example.org", username=who) for who in ("ann", "bob")
     ]
     assert [works(person, tmp_path / str(n)) for n, person in enumerate(people)] == [2, 2]
+    assert f"revision {HEAD} already" in migrate(Settings(home=tmp_path), admin.reveal())
     settings = Settings(home=tmp_path, database_url=admin.reveal())
     with pytest.raises(DatabaseUrlError, match="administrator"):
         connect(settings=settings)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from workbench.db.border import driver_errors
-from workbench.db.migrate import upgrade
+from workbench.db.migrate import refuse_newer, upgrade
 from workbench.errors import AccessDeniedError, NameTakenError, SchemaVersionError
 from workbench.resources import migrations_dir
 from workbench.secret import Secret
@@ -60,10 +60,11 @@ def prepare(admin_url: Secret) -> None:
     """Make roles, extensions and schema in the database that the URL names; safe to repeat.
 
     Raises:
-        SchemaVersionError: the server is older than PostgreSQL 16.
+        SchemaVersionError: the server is older than PostgreSQL 16, or the schema newer than the code.
         AccessDeniedError: the administrator may not create roles, or does not own the database.
 
     """
+    refuse_newer(admin_url)
     prepare_roles(admin_url)
     upgrade(admin_url)
 

@@ -33,6 +33,15 @@ FROM pg_roles r WHERE r.rolname = session_user
 """
 
 
+#: A server that does not answer is told within five seconds; one that vanished under an open connection, within half a minute.
+_PATIENCE = {
+    "connect_timeout": "4",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+
 #: A plan that was made when a table was empty would still read all of it when it is large.
 _FRESH_PLANS = "SET plan_cache_mode = force_custom_plan"
 
@@ -53,7 +62,7 @@ class Database:
     """
 
     def __init__(self, url: Secret, *, pooled: bool = True, spool: Path | None = None) -> None:
-        self.url = conninfo_url(url, application_name="workbench", connect_timeout="10")
+        self.url = conninfo_url(url, application_name="workbench", **_PATIENCE)
         self.pooled = pooled
         options: dict[str, Any] = {
             "pool_size": 3,
@@ -122,7 +131,7 @@ class Database:
 
     def drain(self) -> Drained:
         """Store the answers that a database which was away could not take; those of ended processes too."""
-        with self.engine.connect() as connection, driver_errors(self.url):
+        with driver_errors(self.url), self.engine.connect() as connection:
             raw = connection.execution_options(isolation_level="AUTOCOMMIT").connection.driver_connection
             assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
             return self.spool.drain(raw)

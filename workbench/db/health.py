@@ -133,7 +133,7 @@ def revision(url: Secret) -> str | None:
         driver_errors(url),
         psycopg.connect(url.reveal(), connect_timeout=_CONNECT_SECONDS) as connection,
     ):
-        if connection.execute(_MAY_BE_OWNER).fetchone():
+        if connection.execute(_MAY_BE_OWNER).fetchone() is not None:
             connection.execute("SET LOCAL ROLE wb_owner")
         return _revision(connection)
 

@@ -15,7 +15,7 @@ from workbench.secret import Secret
 if TYPE_CHECKING:
     from alembic.config import Config
 
-__all__ = ["DATABASE", "HEAD", "check_revision", "statements", "upgrade"]
+__all__ = ["DATABASE", "HEAD", "check_revision", "refuse_newer", "statements", "upgrade"]
 
 #: The revision that this code works with; a test holds it against the migrations themselves.
 HEAD = "0008"
@@ -35,12 +35,28 @@ def upgrade(url: Secret, revision: str = "head") -> None:
 
     Raises:
         AccessDeniedError: the login may not act as the owner of the schema.
+        SchemaVersionError: the database is newer than the code.
 
     """
     from alembic import command
 
+    refuse_newer(url)
     with driver_errors(url):
         command.upgrade(_config(url), revision)
+
+
+def refuse_newer(url: Secret) -> None:
+    """Leave a database alone that a newer version of the workbench has migrated.
+
+    Raises:
+        SchemaVersionError: it is newer than the code.
+
+    """
+    from workbench.db.health import revision
+
+    found = revision(url)
+    if found is not None and found > HEAD:
+        check_revision(found)
 
 
 def check_revision(found: str | None) -> None:

@@ -14,6 +14,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ class Spool:
         self._folder = folder
         self._user_id = user_id
         self._lock = threading.Lock()
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
         self.path = folder / f"{user_id}.{os.getpid()}-{secrets.token_hex(4)}.jsonl"
 
     def keep(self, written: Documents) -> None:
@@ -97,10 +98,7 @@ class Spool:
         line = orjson.dumps(written) + b"\n"
         try:
             with self._lock:
-                file = self._file or self._open()
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+                self._append(line)
         except OSError as error:
             raise DatabaseError(
                 f"answers can be kept neither in the database nor in {self._folder}: {error.strerror}",
@@ -115,19 +113,27 @@ class Spool:
 
         Raises:
             psycopg.Error: the database cannot take them now; they stay.
+            DatabaseError: a file cannot be read or removed; what is stored already is stored once.
 
         """
         drained = Drained()
-        with self._lock:
-            if self._file is not None:
-                drained = self._store(connection, self._file)
-                self._file.truncate(0)
-                self._close()
-        for path in sorted(self._folder.glob(f"{self._user_id}.*.jsonl")):
-            with _orphan(path) as file:
-                if file is not None:
-                    drained += self._store(connection, file)
-                    path.unlink()
+        try:
+            with self._lock:
+                if self._file is not None:
+                    with self.path.open("rb") as kept:
+                        drained = self._store(connection, kept)
+                    self._file.truncate(0)
+                    self._close()
+            for path in sorted(self._folder.glob(f"{self._user_id}.*.jsonl")):
+                with _orphan(path) as file:
+                    if file is not None:
+                        drained += self._store(connection, file)
+                        path.unlink()
+        except OSError as error:
+            raise DatabaseError(
+                f"the answers kept in {self._folder} cannot be read or removed: {error.strerror}",
+                cure="make the folder writable, or free space there; then connect again",
+            ) from error
         return drained
 
     def close(self) -> None:
@@ -136,7 +142,6 @@ class Spool:
             self._close()
 
     def _store(self, connection: Connection[Any], file: IO[bytes]) -> Drained:
-        file.seek(0)
         drained = Drained()
         for line in file:
             try:
@@ -159,9 +164,24 @@ class Spool:
             drained += Drained(stored=len(found) - late, late=late)
         return drained
 
-    def _open(self) -> IO[bytes]:
+    def _append(self, line: bytes) -> None:
+        file = self._file or self._open()
+        end = os.fstat(file.fileno()).st_size
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)  # half a line would spoil the next one
+            raise
+
+    def _open(self) -> FileIO:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "ab+")
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        file = FileIO(
+            descriptor, "ab"
+        )  # without a buffer, which would keep what did not fit and write it later
         fcntl.flock(file, fcntl.LOCK_EX)
         folder = os.open(self._folder, os.O_RDONLY)
         try:

@@ -1,0 +1,51 @@
+"""``python -m tests.campaign [NAME…] [--json FILE]``: run the campaigns, print what was found, fail where something broke."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.campaign.harness import Verdict
+from tests.campaign.kills import kills
+from tests.campaign.servers import own_server
+from tests.campaign.stops import stops
+from workbench.db.connect import embedded_admin_url
+
+
+def _kills() -> Verdict:
+    with own_server() as (server, url, folder):
+        return kills(url, embedded_admin_url(server), folder)
+
+
+def _stops() -> Verdict:
+    with own_server() as (server, url, folder):
+        return stops(server, url, folder)
+
+
+CAMPAIGNS: dict[str, Callable[[], Verdict]] = {"kills": _kills, "stops": _stops}
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *CAMPAIGNS], metavar="NAME", help=", ".join(CAMPAIGNS)
+    )
+    parser.add_argument("--json", type=Path, help="write what was found into this file too")
+    asked = parser.parse_args()
+    verdicts = []
+    for name in asked.names or CAMPAIGNS:
+        verdicts.append(CAMPAIGNS[name]())
+        print(verdicts[-1], flush=True)  # noqa: T201 - a command's output
+    if asked.json:
+        found = {"python": platform.python_version(), "campaigns": [each.record() for each in verdicts]}
+        asked.json.write_text(json.dumps(found, indent=2, default=str) + "\n")
+    return 0 if all(each.held for each in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
