@@ -109,7 +109,7 @@ def test_prompts_runs_and_tests_are_listed(held, anns):
     assert code == 0
     assert [(row["version"], row["note"]) for row in json.loads(out)] == [(2, "polite"), (1, "")]
     (run,) = json.loads(anns("run", "list", "--json")[1])
-    assert (run["status"], run["calls"], run["done"], run["failed"], run["models"]) == (
+    assert (run["status"], run["planned"], run["done"], run["failed"], run["models"]) == (
         "finished",
         40,
         40,

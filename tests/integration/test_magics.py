@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from dataclasses import replace
 from decimal import Decimal
 
@@ -17,34 +16,8 @@ from workbench.core.pricing import Price
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.magics.commands import COMMANDS
 from workbench.magics.tables import COMMAND_USAGES
-from workbench.services.planning import Plan
-from workbench.services.runs import Run
-
-
-@pytest.fixture
-def shell(wb, monkeypatch):
-    """A shell with the extension loaded and ann's workbench as ``wb``."""
-    monkeypatch.delattr(builtins, "_", raising=False)  # left by a doctest; IPython would then leave it alone
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    shell.user_ns["wb"] = wb
-    shell.run_line_magic("load_ext", "workbench")
-    yield shell
-    shell.run_line_magic("unload_ext", "workbench")
-    InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def cell(shell, capsys):
-    """Run a cell; return what it gives, or raise what it raised, with what it printed as ``cell.out``."""
-
-    def run(source):
-        result = shell.run_cell(source, store_history=True)
-        run.out = capsys.readouterr()
-        result.raise_error()
-        return result.result
-
-    return run
+from workbench.services.estimating import Plan
+from workbench.services.run import Run
 
 
 @pytest.fixture
@@ -219,7 +192,7 @@ def test_somebody_elses_sql_magic_is_left_alone(wb):
         ("%prompt don't", "not closed"),
         ("%%prompt tone\nsk-or-v1-0123456789abcdef0123456789", "provider's key"),
         ("%prompt tone -p k=sk-or-v1-0123456789abcdef0123456789", "provider's key"),
-        ("%%prompt tone -d nowhere\n{{ x }}", "no dataset 'nowhere'"),
+        ("%%prompt tone -d nowhere\n{{ x }}", "saved query or dataset 'nowhere'"),
         ("n = 3\n%prompt tone -d n", "not a DataFrame"),
         ("%ab", "needs a verb"),
         ("%ab run a b", "needs cases"),

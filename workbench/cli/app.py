@@ -17,9 +17,10 @@ from workbench.cli.exchange import export_prompts, import_prompts
 from workbench.cli.library import library
 from workbench.cli.models import models
 from workbench.cli.output import complain
-from workbench.cli.projects import ab, run
+from workbench.cli.projects import ab
 from workbench.cli.prompts import prompt
 from workbench.cli.reports import report
+from workbench.cli.runs import run
 from workbench.cli.searches import search_outputs, search_prompts
 from workbench.cli.start import demo, lab
 from workbench.cli.upkeep import clean, doctor, health

@@ -24,16 +24,16 @@ __all__ = [
     "EVALUATIONS",
     "EXECUTIONS",
     "FIELD_TYPES",
-    "RUNS",
     "STATISTICS",
     "TESTS",
+    "Columns",
     "arms",
     "costs",
     "evaluations",
     "executions",
+    "fetch",
     "frame_of",
     "jsonb",
-    "runs",
     "statistics",
     "tests",
 ]
@@ -72,12 +72,6 @@ COSTS: Columns = {
     "tokens_prompt": "Int64", "tokens_completion": "Int64", "cost": "float64", "cost_unknown": "Int64",
 }  # fmt: skip
 
-#: Columns of ``wb.frames.runs()``.
-RUNS: Columns = {
-    "run_id": "str", "created_at": _TIME, "status": "str", "prompts": "str", "models": "str", "calls": "Int64",
-    "done": "Int64", "failed": "Int64", "lost": "Int64", "cost": "float64", "finished_at": _TIME,
-}  # fmt: skip
-
 #: Columns of ``wb.frames.tests()``.
 TESTS: Columns = {
     "name": "str", "created_at": _TIME, "status": "str", "a": "str", "b": "str", "metric": "str", "dataset": "str",
@@ -102,8 +96,10 @@ _ARMS = """
 SELECT DISTINCT ON (e.case_key, e.variant, e.sample)
        e.case_key, c.cluster_id, e.variant, e.sample, e.status, e.error_code, e.answer, c.expected,
        v.parsed, v.unparsed, coalesce(v.passed, e.passed), coalesce(v.score, e.score),
-       e.cost_estimate::float8, e.execution_time_ms::float8, e.tokens_total::float8
+       CASE WHEN e.cost_source IS DISTINCT FROM 'cache' THEN e.cost_estimate::float8 END,
+       CASE WHEN e.cost_source IS DISTINCT FROM 'cache' THEN e.execution_time_ms::float8 END, e.tokens_total::float8
 FROM wb.executions e
+JOIN wb.model_configs m ON m.id = e.model_config_id
 LEFT JOIN wb.cases c ON c.id = e.case_id
 LEFT JOIN LATERAL (
     SELECT v.scores ->> 'parsed' AS parsed, (v.scores ->> 'unparsed')::boolean AS unparsed, v.passed,
@@ -113,20 +109,8 @@ LEFT JOIN LATERAL (
     ORDER BY v.created_at LIMIT 1
 ) v ON true
 WHERE e.run_id = ANY (%(runs)s::uuid[]) AND e.purpose = 'run'
+  AND (%(prompt)s::uuid IS NULL OR e.prompt_id = %(prompt)s) AND (%(model)s::text IS NULL OR m.model_id = %(model)s)
 ORDER BY e.case_key, e.variant, e.sample, (e.status = 'done') DESC, e.created_at DESC
-"""
-
-_RUNS = """
-SELECT v.run_id, v.created_at, v.status, names.prompts, names.models, v.n_planned, v.done, v.failed, v.lost, v.cost,
-       v.finished_at
-FROM wb.v_runs v
-JOIN wb.runs r ON r.id = v.run_id
-LEFT JOIN LATERAL (
-    SELECT string_agg(DISTINCT arm ->> 'prompt', ', ') AS prompts, string_agg(DISTINCT arm ->> 'model', ', ') AS models
-    FROM jsonb_array_elements(v.plan -> 'arms') arm
-) names ON true
-WHERE r.project_id = %(project)s
-ORDER BY v.created_at DESC, v.run_id LIMIT %(limit)s
 """
 
 _TESTS = """
@@ -186,7 +170,7 @@ def executions(
 
     columns = {**kept, **{name: FIELD_TYPES[kind] for name, kind in added.items()}}
     with _naming(database, query, added):
-        return _fetch(database, query(added), columns).iloc[::-1].reset_index(drop=True)
+        return fetch(database, query(added), columns).iloc[::-1].reset_index(drop=True)
 
 
 def evaluations(
@@ -196,12 +180,35 @@ def evaluations(
     query = sql.SQL(
         "SELECT {} FROM wb.v_scores WHERE project_id = {} AND ({}::uuid IS NULL OR run_id = {}) ORDER BY created_at, execution_id"
     ).format(sql.SQL(", ").join(map(sql.Identifier, EVALUATIONS)), project_id, run_id, run_id)
-    return _fetch(database, query, EVALUATIONS)
+    return fetch(database, query, EVALUATIONS)
 
 
-def arms(database: Database, runs: Sequence[uuid.UUID], *, scorer: str | None = None) -> pd.DataFrame:
-    """Return one row for each case, arm and sample of some runs; a retried call counts once, by its best outcome."""
-    return _fetch(database, sql.SQL(_ARMS), ARMS, {"runs": list(runs), "scorer": scorer})
+def arms(
+    database: Database,
+    runs: Sequence[uuid.UUID],
+    *,
+    scorer: str | None = None,
+    prompt_id: uuid.UUID | str | None = None,
+    model: str | None = None,
+) -> pd.DataFrame:
+    """Return one row for each case, arm and sample of some runs; a retried call counts once, by its best outcome.
+
+    An answer from the cache has neither cost nor latency: nothing was called.
+
+    Args:
+        database: the person's database.
+        runs: the runs.
+        scorer: whose scores; by default those of the first.
+        prompt_id: only this version's answers, for runs whose arms have no variants.
+        model: only this model's.
+
+    """
+    return fetch(
+        database,
+        sql.SQL(_ARMS),
+        ARMS,
+        {"runs": list(runs), "scorer": scorer, "prompt": prompt_id, "model": model},
+    )
 
 
 def costs(database: Database, project: str | None = None) -> pd.DataFrame:
@@ -209,17 +216,12 @@ def costs(database: Database, project: str | None = None) -> pd.DataFrame:
     query = sql.SQL(
         "SELECT {} FROM wb.v_costs WHERE {}::text IS NULL OR project = {} ORDER BY day, model"
     ).format(sql.SQL(", ").join(map(sql.Identifier, COSTS)), project, project)
-    return _fetch(database, query, COSTS)
-
-
-def runs(database: Database, project_id: uuid.UUID, *, limit: int | None = None) -> pd.DataFrame:
-    """Return a project's runs, newest first, in the columns of :data:`RUNS`."""
-    return _fetch(database, sql.SQL(_RUNS), RUNS, {"project": project_id, "limit": limit})
+    return fetch(database, query, COSTS)
 
 
 def tests(database: Database, project_id: uuid.UUID) -> pd.DataFrame:
     """Return a project's A/B tests with their verdicts, newest first, in the columns of :data:`TESTS`."""
-    return _fetch(database, sql.SQL(_TESTS), TESTS, {"project": project_id})
+    return fetch(database, sql.SQL(_TESTS), TESTS, {"project": project_id})
 
 
 def statistics(database: Database, projects: Sequence[uuid.UUID] | None = None) -> pd.DataFrame:
@@ -228,7 +230,7 @@ def statistics(database: Database, projects: Sequence[uuid.UUID] | None = None) 
     query = sql.SQL(
         "SELECT {} FROM wb.v_stats WHERE {}::uuid[] IS NULL OR project_id = ANY ({}) ORDER BY project, person"
     ).format(sql.SQL(", ").join(map(sql.Identifier, STATISTICS)), chosen, chosen)
-    return _fetch(database, query, STATISTICS)
+    return fetch(database, query, STATISTICS)
 
 
 def jsonb(
@@ -262,7 +264,7 @@ def jsonb(
 
     with _naming(database, query, added):
         columns = {each: FIELD_TYPES[kind] for each, kind in added.items()} or {column: "object"}
-        return _fetch(database, query(added), columns)
+        return fetch(database, query(added), columns)
 
 
 def _check_json(database: Database, table: str, column: str) -> None:
@@ -351,12 +353,13 @@ def _known(column: str, columns: Columns) -> None:
         )
 
 
-def _fetch(
+def fetch(
     database: Database,
     query: sql.Composed | sql.SQL,
     columns: Columns,
     parameters: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
+    """Return the rows of a query as a DataFrame with declared columns: name → type."""
     with database.driver() as connection:
         try:
             rows = connection.execute(query, parameters).fetchall()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from workbench.core.chat import Attempt
-from workbench.errors import ConflictError
+from workbench.errors import ConflictError, RunInterruptedError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -160,7 +160,7 @@ SELECT id FROM wb.executions
 WHERE (id = ANY (%s::uuid[]) AND status = 'sent') OR (id = ANY (%s::uuid[]) AND status IN ('done', 'failed', 'lost', 'late'))
 """
 
-_HELD = "SELECT FROM wb.runs WHERE id = %s AND holder = %s"
+_LEASE = "SELECT holder, status FROM wb.runs WHERE id = %s"
 
 _GIVE_UP = """
 WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = %(run)s FOR NO KEY UPDATE)
@@ -186,14 +186,15 @@ def claim(
 
     Raises:
         ConflictError: another kernel has taken the run over.
+        RunInterruptedError: the run was stopped from elsewhere.
         psycopg.Error: with SQLSTATE ``WB001`` where a budget does not pay for all of them: then none is claimed.
 
     """
     rows = [{name: getattr(each, name) for name in _CLAIM_FIELDS} for each in claims]
     values = [*(lease or (None, None)), scope.project_id, scope.user_id, _document(rows), lease is None]
     inserted = {row[0] for row in connection.execute(_CLAIM, values).fetchall()}
-    if lease is not None and not inserted and connection.execute(_HELD, lease).fetchone() is None:
-        raise taken_over()
+    if lease is not None and not inserted:
+        _check_lease(connection, *lease)
     return inserted
 
 
@@ -226,6 +227,18 @@ def documents(results: Sequence[Result]) -> Documents:
     ]
     runs = sorted({str(each.run_id) for each in results if each.run_id is not None})
     return _document(rows), _document(tries), runs
+
+
+def _check_lease(connection: Connection[Any], run_id: uuid.UUID, mine: str) -> None:
+    holder, status = connection.execute(_LEASE, [run_id]).fetchone() or (None, "")
+    if holder == mine:
+        return
+    if holder is None and status == "stopped":
+        raise RunInterruptedError(
+            "the run was stopped from elsewhere; what was in flight is stored",
+            cure=f"wb.runs.resume('{str(run_id)[:8]}') goes on",
+        )
+    raise taken_over()
 
 
 def taken_over() -> ConflictError:

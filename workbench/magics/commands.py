@@ -144,6 +144,10 @@ def _tags(_: Words, version: PromptVersion) -> str:
     return f"{version.ref}: {', '.join(version.tags) or 'no tags'}"
 
 
+def _runs(wb: Workbench, words: Words, line: CommandLine) -> Any:
+    return wb.runs.get(words[0]) if words else wb.runs.list(line.limit or 20)
+
+
 def _second(words: Words) -> str | None:
     return words[1] if len(words) > 1 else None
 
@@ -196,6 +200,6 @@ COMMANDS: Final[dict[str, Command]] = {
     "export": Command(1, 2, _export),
     "search": Command(1, None, _search),
     "stats": Command(0, 0, lambda wb, _, __: wb.stats()),
-    "runs": Command(0, 0, lambda wb, _, line: wb.frames.runs(limit=line.limit or 20)),
+    "runs": Command(0, 1, _runs),
     "cost": Command(0, 0, lambda wb, _, __: wb.frames.costs()),
 }

@@ -7,13 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import (
-    OptionError,
-    SchemaError,
-    UndefinedVariableError,
-    UnknownReferenceError,
-    did_you_mean,
-)
+from workbench.errors import OptionError, SchemaError, UndefinedVariableError, did_you_mean
+from workbench.magics.data import find_data
 from workbench.magics.grammar import AbLine, PromptLine
 from workbench.magics.options import Variable
 from workbench.services.cells import Cell, confirm
@@ -27,10 +22,12 @@ __all__ = ["cell_of", "test_of", "wb_of"]
 Scope = Mapping[str, Any]
 
 #: Options that the grammar knows and this version does not do yet.
-_LATER = {"judges": "--judge", "background": "--bg"}
+_LATER = {"judges": "--judge"}
 
 
-def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream | None) -> Cell:
+def cell_of(
+    workbench: Workbench, parsed: PromptLine, text: str | None, scope: Scope, stream: Stream | None
+) -> Cell:
     """Return what a ``%prompt`` line, with or without a text below, asks for."""
     for field, option in _LATER.items():
         if getattr(parsed, field):
@@ -50,7 +47,7 @@ def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream |
         parameters={name: _value(name, value, scope) for name, value in parsed.parameters.items()},
         models=parsed.models,
         options=_options(parsed, scope),
-        data=None if parsed.data is None else _data(parsed.data, scope),
+        data=None if parsed.data is None else find_data(workbench, parsed.data, scope),
         samples=parsed.samples or 1,
         concurrency=parsed.concurrency,
         scorers=parsed.checks,
@@ -59,6 +56,7 @@ def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream |
         resume=not parsed.fresh,
         retry_errors=parsed.retry_errors,
         versus=parsed.vs,
+        background=parsed.background,
         dry_run=parsed.dry_run,
         confirmed=parsed.yes,
         progress=not parsed.quiet,
@@ -131,7 +129,7 @@ def _test(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
     }
     a, b = map(str, parsed.refs)
     return workbench.ab.ask(
-        a, b, data=_data(parsed.data, scope), name=parsed.name, scorers=parsed.checks, **design
+        a, b, data=find_data(workbench, parsed.data, scope), name=parsed.name, scorers=parsed.checks, **design
     )
 
 
@@ -175,23 +173,3 @@ def _value(name: str, value: Any, scope: Scope) -> Any:
             cure="define it first",
         )
     return scope[value.name]
-
-
-def _data(name: str, scope: Scope) -> Any:
-    """A DataFrame variable, then a jupysql snippet, then a dataset; ``@NAME`` a dataset only."""
-    if name.startswith("@"):
-        return name[1:]
-    found = scope.get(name)
-    if found is None:
-        return name
-    if not (
-        hasattr(found, "columns")
-        or hasattr(found, "DataFrame")
-        or isinstance(found, list | tuple)
-        or hasattr(found, "n_cases")
-    ):
-        raise UnknownReferenceError(
-            f"-d {name}: the variable {name!r} is a {type(found).__name__}, not a DataFrame",
-            cure=f"write -d @{name} for the dataset of that name",
-        )
-    return found

@@ -6,7 +6,7 @@ import atexit
 import sys
 from typing import TYPE_CHECKING
 
-from workbench.magics.display import CellReporter, Notice, make_room
+from workbench.magics.display import CellReporter, Notice, attended, make_room
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -49,7 +49,7 @@ class Session:
         loaded = sys.modules.get("workbench.services.workbench")
         found = self._shell.user_ns.get(VARIABLE)
         if loaded is not None and isinstance(found, loaded.Workbench):
-            found.reporter = CellReporter
+            self._show_in_cells(found)
 
     def close(self) -> None:
         """Close the connection that was opened here."""
@@ -67,4 +67,9 @@ class Session:
             workbench.confirm_over = config.confirm_over
         if config.project and config.project != workbench.project:
             workbench.use(config.project)
+        self._show_in_cells(workbench)
+
+    @staticmethod
+    def _show_in_cells(workbench: Workbench) -> None:
         workbench.reporter = CellReporter
+        workbench.attended = attended()

@@ -170,7 +170,7 @@ COMMAND_USAGES: Final = {
     "export": "FILE or FOLDER [FORMAT]",
     "search": "WORD … [--outputs]",
     "stats": "",
-    "runs": "",
+    "runs": "[RUN]",
     "cost": "",
 }
 COMMAND_VERBS: Final = tuple(COMMAND_USAGES)

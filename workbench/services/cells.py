@@ -19,9 +19,10 @@ from workbench.core.refs import Ref, check_label
 from workbench.core.versions import PromptResult, PromptVersion, format_cost
 from workbench.errors import ConfirmationNeededError, InputError, OptionError
 from workbench.services.calls import build_request
+from workbench.services.estimating import Plan
 from workbench.services.files import prompt_of_file
-from workbench.services.planning import Plan, check_read, make_arm
-from workbench.services.runs import Run
+from workbench.services.planning import check_read, make_arm
+from workbench.services.run import Run
 from workbench.services.saving import draft_of, preview
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Cell:
     resume: bool = True
     retry_errors: bool = False
     versus: str | None = None
+    background: bool = False
     dry_run: bool = False
     confirmed: bool = False
     progress: bool = True
@@ -104,7 +106,8 @@ def perform(workbench: Workbench, cell: Cell) -> CellResult:
     if cell.versus is not None:
         return _versus(workbench, cell, wanted)
     models = cell.models or _models_of(wanted.version)
-    if cell.data is None and cell.samples == 1 and len(models) <= 1 and not cell.scorers and not cell.dry_run:
+    single = cell.data is None and cell.samples == 1 and len(models) <= 1 and not cell.scorers
+    if single and not (cell.dry_run or cell.background):
         return _ask(workbench, cell, wanted, models[0] if models else None)
     return _run(workbench, cell, wanted, models)
 
@@ -213,24 +216,36 @@ def _run(workbench: Workbench, cell: Cell, wanted: _Wanted, models: Sequence[str
         scorers=cell.scorers,
     )
     workbench.evaluating.check_cases(cell.scorers, [case for _, case in plan.cases])
-    estimated = workbench.running.estimate(plan)
+    estimated = workbench.running.estimate(plan, resume=cell.resume, retry_errors=cell.retry_errors)
     if cell.dry_run:
         return estimated
     confirm(workbench, estimated, confirmed=cell.confirmed, budget=cell.budget)
     version = _kept(workbench, wanted)
-    return workbench.running.run(
-        replace(plan, arms=tuple(replace(arm, version=version) for arm in plan.arms)),
-        scorers=cell.scorers,
-        resume=cell.resume,
-        retry_errors=cell.retry_errors,
-        progress=cell.progress,
-        label=version.ref,
-    )
+    plan = replace(plan, arms=tuple(replace(arm, version=version) for arm in plan.arms))
+    options: dict[str, Any] = {
+        "scorers": cell.scorers,
+        "resume": cell.resume,
+        "retry_errors": cell.retry_errors,
+        "label": version.ref,
+    }
+    if cell.background and workbench.attended:
+        return workbench.runs.start(plan, **options)
+    return workbench.running.run(plan, progress=cell.progress, **options)
 
 
 def _versus(workbench: Workbench, cell: Cell, wanted: _Wanted) -> Comparison | Plan:
     if cell.data is None:
         raise OptionError("--vs needs cases to compare on", cure="add -d NAME")
+    for given, option in (
+        (cell.background, "--bg"),
+        (not cell.resume, "--fresh"),
+        (cell.retry_errors, "--retry-errors"),
+    ):
+        if given:
+            raise OptionError(
+                f"{option} does not go with --vs: a test asks each question once, and gives its verdict at the end",
+                cure=f"leave {option} out, or run the two versions apart and compare them: run.compare(other)",
+            )
     title, model = wanted.version.title, cell.models[0] if cell.models else None
     other = workbench.prompts.get(
         f"{title}@{cell.versus}" if "@" not in str(cell.versus) else str(cell.versus)
@@ -260,18 +275,32 @@ def _versus(workbench: Workbench, cell: Cell, wanted: _Wanted) -> Comparison | P
         samples=cell.samples,
         metric="pass" if cell.scorers else "latency",
     )
-    test.run(budget=cell.budget, progress=cell.progress)
+    test.run(budget=cell.budget, concurrency=cell.concurrency, progress=cell.progress)
     return test.analyze()
 
 
 def confirm(workbench: Workbench, plan: Plan, *, confirmed: bool, budget: float | None) -> None:
-    """Stop a plan that costs more than may be spent without asking.
+    """Stop a plan that costs more than may be spent without asking; unattended, one that has no budget.
+
+    Args:
+        workbench: what may be spent without asking, and whether somebody is there.
+        plan: the estimate.
+        confirmed: whether the person has said yes beforehand.
+        budget: USD that the run may spend; with one, nothing is asked.
 
     Raises:
         ConfirmationNeededError: with the plan, and what to add to the line.
 
     """
-    if confirmed or budget is not None or plan.cost is None or plan.cost <= workbench.confirm_over:
+    if budget is not None:
+        return
+    if not workbench.attended and plan.cost != 0 and not (plan.cost is None and confirmed):
+        unpriced = "; where nobody knows the price, --yes" if plan.cost is None else ""
+        raise ConfirmationNeededError(
+            f"a program executes this notebook, so nobody watches what is spent, and this run has no budget:\n{plan}",
+            cure=f"add --budget USD{unpriced}",
+        )
+    if confirmed or plan.cost is None or plan.cost <= workbench.confirm_over:
         return
     raise ConfirmationNeededError(
         f"this would cost about {format_cost(plan.cost)}, more than ${workbench.confirm_over:g}:\n{plan}",

@@ -46,10 +46,6 @@ class Frames:
         """Return one row for each case, arm and sample of an A/B test."""
         return self._wb.ab.frame(self._wb.ab.get(test) if isinstance(test, str) else test)
 
-    def runs(self, *, limit: int | None = None) -> pd.DataFrame:
-        """Return the project's runs with counts and cost, newest first."""
-        return frames.runs(self._wb.database, self._wb.project_id, limit=limit)
-
     def tests(self) -> pd.DataFrame:
         """Return the project's A/B tests with their verdicts, newest first."""
         return frames.tests(self._wb.database, self._wb.project_id)

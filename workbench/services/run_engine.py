@@ -264,6 +264,8 @@ class Engine:
             progress.done += 1
         elif result.status == "failed":
             progress.failed += 1
+        else:
+            progress.lost += 1
         progress.cached += result.cost_source == "cache"
         progress.tokens += result.tokens_total or 0
         progress.cost += result.cost or 0

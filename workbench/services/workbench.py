@@ -21,13 +21,14 @@ from workbench.services.accessor import forget, remember
 from workbench.services.asking import Asking
 from workbench.services.bridge import Bridge
 from workbench.services.datasets import Datasets
+from workbench.services.estimating import Plan
 from workbench.services.evaluating import Evaluating
 from workbench.services.models import Models
-from workbench.services.planning import Plan
 from workbench.services.progress import Reporter, TextReporter
 from workbench.services.prompts import Prompts
+from workbench.services.run import Run
 from workbench.services.running import Running
-from workbench.services.runs import Run
+from workbench.services.runs import Runs
 from workbench.services.schemas import Schemas, with_schema
 from workbench.settings import Settings
 
@@ -58,6 +59,7 @@ class Workbench(Rich):
         last: the last result of any verb.
         default_model: answers where nothing else names a model.
         confirm_over: USD that a plan may cost before it asks.
+        attended: whether somebody is there who can be asked; False where a notebook is executed by a program.
         reporter: makes what shows the progress of long work.
 
     """
@@ -72,12 +74,14 @@ class Workbench(Rich):
         self.last: Any = None
         self.default_model = settings.model
         self.confirm_over = settings.confirm_over
+        self.attended = True
         self.reporter: Callable[[], Reporter] = TextReporter
         self.schemas = Schemas()
         self.prompts: Prompts = Prompts(self)
         self.datasets = Datasets(self)
         self.models = Models(self)
         self.running = Running(self)
+        self.runs = Runs(self)
         self.evaluating = Evaluating(self)
         self._asking = Asking(self)
         self.use(project or settings.project or DEFAULT_PROJECT)
@@ -256,6 +260,7 @@ class Workbench(Rich):
         schema: Any = None,
         retry_errors: bool = False,
         progress: bool = True,
+        background: bool = False,
     ) -> Run:
         """Answer versions × models × cases × samples; every call a durable row.
 
@@ -274,6 +279,14 @@ class Workbench(Rich):
             schema: what every answer must be: a pydantic model, a dataclass, a JSON schema …; other answers have failed.
             retry_errors: on resuming, call again what failed.
             progress: show it.
+            background: return at once with a run of status ``running``, which ``wait()`` waits for and ``cancel()`` stops;
+                leaving the kernel stops it, and ``resume()`` goes on. Where a program executes the notebook nobody would
+                wait, so there it returns when all is done.
+
+        Raises:
+            InputError: what is asked for cannot be asked; nothing was called.
+            RunInterruptedError: the person stopped it; what was answered is stored.
+            WorkbenchError: what ended it early, such as a refused key or a budget; what was answered is stored.
 
         Example:
             >>> wb.run("tone", data=df, scorers=["equals:@label"]).frame()  # doctest: +SKIP
@@ -293,26 +306,30 @@ class Workbench(Rich):
             schema=schema,
             scorers=scorers,
         )
+        if background and self.attended:
+            return self.runs.start(plan, scorers=scorers, resume=resume, retry_errors=retry_errors)
         return self.running.run(
             plan, scorers=scorers, resume=resume, retry_errors=retry_errors, progress=progress
         )
 
     def plan(self, prompts: str | PromptVersion | Sequence[str | PromptVersion], **arguments: Any) -> Plan:
         """Estimate what ``run`` with the same arguments would call, cost and take; nothing is called."""
-        for name in ("resume", "progress", "retry_errors"):
+        for name in ("progress", "background"):
             arguments.pop(name, None)
-        return self.running.estimate(self.running.make_plan(prompts, **arguments))
+        going_on = {name: arguments.pop(name) for name in ("resume", "retry_errors") if name in arguments}
+        return self.running.estimate(self.running.make_plan(prompts, **arguments), **going_on)
 
     def evaluate(self, run: Run, scorers: Sequence[Any]) -> Run:
         """Score the answers of a run; a scorer's earlier scores are replaced."""
         self.evaluating.score(run.id, scorers)
-        scored = self.running.get(run.id)
+        scored = self.runs.get(run.id)
         self.last = scored
         return scored
 
     def close(self) -> None:
-        """Write what is waiting, end local servers and connections."""
+        """Stop background runs, write what is waiting, end local servers and connections."""
         forget(self)
+        self.runs.background.close()
         self._asking.close()
         if "limiter" in self.__dict__:
             self.bridge.run(self.limiter.aclose())
