@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.core.body import PromptBody
-from workbench.core.chat import ChatRequest, ChatResponse
+from workbench.core.chat import ChatRequest, ChatResponse, Message
 from workbench.core.pricing import cost_of
 from workbench.db.ledger import Claim, Result
 from workbench.errors import ProviderError
+from workbench.services.attaching import attachments_of
 from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
 
-__all__ = ["build_request", "claim_of", "failed", "finished"]
+__all__ = ["build_request", "claim_of", "failed", "finished", "request_of"]
 
 #: Settings of a prompt that are not options of the request.
-_NOT_OPTIONS = frozenset({"model", "schema", "format"})
+_NOT_OPTIONS = frozenset({"model", "schema", "format", "attach"})
 
 
 def build_request(
@@ -30,21 +31,37 @@ def build_request(
     schema: AnswerSchema | None = None,
     stream: bool = False,
 ) -> ChatRequest:
-    """Render a prompt strictly into what the provider is asked.
-
-    A ``response_format`` among the options goes before the schema's own; None asks for none, for servers that
-    know no schemas.
+    """Render a prompt strictly into what the provider is asked; the option ``attach`` names a column of files.
 
     Raises:
         UndefinedVariableError: a value is missing, None or NaN.
+        FileError: a file cannot be attached.
 
+    """
+    request = request_of(body.render(values), model, options, schema=schema, stream=stream)
+    column = options.get("attach")
+    return request if column is None else request.with_attachments(attachments_of(column, values))
+
+
+def request_of(
+    messages: Sequence[Message],
+    model: ChosenModel,
+    options: Mapping[str, Any],
+    *,
+    schema: AnswerSchema | None = None,
+    stream: bool = False,
+) -> ChatRequest:
+    """Return the request that carries messages.
+
+    A ``response_format`` among the options goes before the schema's own; None asks for none, for servers that
+    know no schemas.
     """
     kept = {name: value for name, value in options.items() if name not in _NOT_OPTIONS}
     if schema is not None:
         kept = {"response_format": schema.response_format, **kept}
     if kept.get("response_format", ...) is None:
         del kept["response_format"]
-    return ChatRequest(model=model.local_id, messages=body.render(values), options=kept, stream=stream)
+    return ChatRequest(model=model.local_id, messages=tuple(messages), options=kept, stream=stream)
 
 
 def claim_of(

@@ -18,6 +18,7 @@ from workbench.core.display import Card, Rich
 from workbench.core.versions import PromptVersion, format_cost
 from workbench.db.queries import models as model_queries
 from workbench.errors import DataError, UndefinedVariableError, did_you_mean
+from workbench.services.attaching import check_files
 from workbench.services.calls import build_request
 from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
@@ -32,6 +33,8 @@ __all__ = ["Arm", "Call", "Plan", "RunPlan", "estimate", "make_arm"]
 _CHARS_PER_TOKEN = 4
 #: Tokens of an answer where neither a limit nor an earlier answer tells.
 _ANSWER_TOKENS = 128
+#: Tokens of a picture: most models count 300 to 1,500, whatever its size in bytes.
+_FILE_TOKENS = 1_000
 #: Cases that an estimate renders.
 _PILOT = 50
 
@@ -147,6 +150,9 @@ class RunPlan:
                     )
                 place = f"prompt {arm.version.ref}, row {position} (the first is 0; case {case.key:.12}): "
                 fill(records, {**case.inputs, **self.variables}, where=place)
+            check_files(
+                arm.options.get("attach"), [{**case.inputs, **self.variables} for _, case in self.cases]
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,6 +261,10 @@ def _tokens_per_call(arm: Arm, plan: RunPlan) -> tuple[int, int]:
     for _, case in plan.cases[:_PILOT]:
         values = fill(arm.version.variables, {**case.inputs, **plan.variables})
         request = build_request(arm.body, values, arm.model, arm.options, schema=arm.schema)
-        lengths.append(sum(len(message.content) + 16 for message in request.messages))
+        files = sum(len(message.attachments) for message in request.messages)
+        lengths.append(
+            sum(len(message.content) + 16 for message in request.messages)
+            + files * _FILE_TOKENS * _CHARS_PER_TOKEN
+        )
     answer = int(arm.options.get("max_tokens") or _ANSWER_TOKENS)
     return round(sum(lengths) / max(1, len(lengths)) / _CHARS_PER_TOKEN), answer

@@ -61,6 +61,7 @@ class Running:
         cache: str = "deterministic",
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: str | None = None,
     ) -> RunPlan:
         """Resolve what a run is asked for, and check it before anything is paid.
 
@@ -69,7 +70,7 @@ class Running:
             UndefinedVariableError: a template needs a column that is not there.
 
         """
-        asked = with_schema(options, schema)
+        asked = with_schema(options, schema) | ({} if attach is None else {"attach": attach})
         versions = [self._wb.prompts.resolve(prompt) for prompt in _many(prompts)]
         arms = [
             make_arm(self._wb, version, model=name, options=asked)

@@ -29,6 +29,7 @@ from workbench.services.prompts import Prompts
 from workbench.services.running import Running
 from workbench.services.runs import Run
 from workbench.services.schemas import Schemas, with_schema
+from workbench.services.talking import Talks
 from workbench.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ __all__ = ["Workbench", "connect"]
 DEFAULT_PROJECT = "default"
 
 
-class Workbench(Rich):
+class Workbench(Talks, Rich):
     """Everything that a person can ask for, on one database and in one project.
 
     Attributes:
@@ -77,7 +78,7 @@ class Workbench(Rich):
         self.models = Models(self)
         self.running = Running(self)
         self.evaluating = Evaluating(self)
-        self._asking = Asking(self)
+        self.asking = Asking(self)
         self.use(project or settings.project or DEFAULT_PROJECT)
 
     def use(self, project: str, *, create: bool = True) -> Self:
@@ -90,7 +91,7 @@ class Workbench(Rich):
         if not create and project not in (known := self.projects()):
             cure = did_you_mean(project, known) or f"there are {', '.join(known)}"
             raise UnknownReferenceError(f"there is no project {project!r}", cure=cure)
-        self._asking.close()
+        self.asking.close()
         with self.database.session() as session:
             found = accounts.use_project(session, self.database.user_id, project)
             self.project, self.project_id = found.name, found.id
@@ -193,10 +194,13 @@ class Workbench(Rich):
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: Any = (),
         on_text: Callable[[str], None] | None = None,
         on_tick: Callable[[], None] | None = None,
     ) -> PromptResult:
         """Answer one call; with ``on_text`` the answer streams, with ``schema`` it is checked.
+
+        ``attach`` sends pictures or PDFs along: a path, bytes, an https address, or a list of them.
 
         Example:
             >>> wb.ask("tone", variables={"text": "Lovely."}).text  # doctest: +SKIP
@@ -205,9 +209,8 @@ class Workbench(Rich):
         """
         version = self.prompts.resolve(prompt)
         asked = with_schema(options, schema)
-        result = self._asking.ask(
-            version, variables, model=model, options=asked, on_text=on_text, on_tick=on_tick
-        )
+        question = self.asking.question(version, variables, model=model, options=asked, attach=attach)
+        result = self.asking.answer(question, on_text=on_text, on_tick=on_tick)
         self.last = result
         return result
 
@@ -217,11 +220,17 @@ class Workbench(Rich):
         *,
         variables: Mapping[str, Any],
         model: str | None = None,
+        options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: Any = (),
     ) -> PromptResult:
         """Answer one call, awaited."""
-        options = with_schema(None, schema)
-        return await self._asking.aask(self.prompts.resolve(prompt), variables, model=model, options=options)
+        asked = with_schema(options, schema)
+        return await self.asking.aanswer(
+            lambda: self.asking.question(
+                self.prompts.resolve(prompt), variables, model=model, options=asked, attach=attach
+            )
+        )
 
     def run(
         self,
@@ -238,6 +247,7 @@ class Workbench(Rich):
         resume: bool = True,
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: str | None = None,
         retry_errors: bool = False,
         progress: bool = True,
     ) -> Run:
@@ -256,6 +266,7 @@ class Workbench(Rich):
             resume: go on with an unfinished run of the same plan.
             options: sampling options for every call.
             schema: what every answer must be: a pydantic model, a dataclass, a JSON schema …; other answers have failed.
+            attach: the column that holds the path or address of a picture or PDF, sent with each row.
             retry_errors: on resuming, call again what failed.
             progress: show it.
 
@@ -275,6 +286,7 @@ class Workbench(Rich):
             cache=cache,
             options=options,
             schema=schema,
+            attach=attach,
         )
         return self.running.run(
             plan, scorers=scorers, resume=resume, retry_errors=retry_errors, progress=progress
@@ -296,7 +308,7 @@ class Workbench(Rich):
     def close(self) -> None:
         """Write what is waiting, end local servers and connections."""
         forget(self)
-        self._asking.close()
+        self.asking.close()
         self.models.close()
         self.bridge.close()
         self.database.close()
