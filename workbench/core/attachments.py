@@ -6,7 +6,6 @@ The kind is read from the content, never from a file's name. Reading files is th
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping
@@ -129,7 +128,7 @@ def attach_url(url: str) -> Attachment:
             )
         try:
             data = base64.b64decode(match["data"], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise FileError(
                 f"a data URL holds no base64: {error}", cure="attach the bytes instead"
             ) from error
@@ -150,9 +149,10 @@ def attach_url(url: str) -> Attachment:
     return Attachment(url=url, media_type=_PDF if is_pdf else "", name=parts.path.rpartition("/")[2] or host)
 
 
-def read_part(part: Mapping[str, Any]) -> Attachment | None:
+def read_part(part: object) -> Attachment | None:
     """Return the attachment of a stored content part; None where it holds no picture or document."""
-    inner = part.get(str(part.get("type")))
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    inner = part.get(kind) if isinstance(part, Mapping) and kind in ("image_url", "file") else None
     if not isinstance(inner, Mapping):
         return None
     url, name = inner.get("url") or inner.get("file_data"), inner.get("filename") or ""
@@ -164,15 +164,22 @@ def read_part(part: Mapping[str, Any]) -> Attachment | None:
             url=url, media_type=stub["type"], name=str(name), size=int(stub["size"]), sha256=stub["sha256"]
         )
     match = _DATA_URL.fullmatch(url)
-    if match is None:
+    data = _decoded(match["data"]) if match is not None else None
+    if match is None or data is None:
         return Attachment(
             url=url,
-            media_type=_PDF if part.get("type") == "file" else "",
+            media_type=_PDF if kind == "file" else "",
             name=str(name) or url.rpartition("/")[2],
         )
-    data = base64.b64decode(match["data"])
     digest = hashlib.sha256(data).hexdigest()
     return Attachment(url=url, media_type=match["type"], name=str(name), size=len(data), sha256=digest)
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
 
 
 def _kind(data: bytes) -> str | None:

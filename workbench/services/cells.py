@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "CellResult", "confirm", "perform"]
 
+#: The column of the files of a run without data.
+_ATTACHED = "attached"
+
 CellResult = PromptResult | Run | Plan | PromptVersion | Comparison
 
 
@@ -37,6 +40,7 @@ class Cell:
         parameters: values given on the line; they win.
         builds_on: references of prompts that the text builds on.
         data: rows to answer, or None for a single call.
+        attach: pictures and PDFs that go with the call; with ``data`` the one column that names them.
 
     """
 
@@ -55,6 +59,7 @@ class Cell:
     models: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     data: Any = None
+    attach: Sequence[Any] = ()
     samples: int = 1
     concurrency: int | None = None
     scorers: Sequence[str] = ()
@@ -94,6 +99,7 @@ def perform(workbench: Workbench, cell: Cell) -> CellResult:
             variables=values,
             model=models[0] if models else None,
             options=cell.options,
+            attach=cell.attach,
             on_text=cell.on_text,
             on_tick=cell.on_tick,
         )
@@ -166,6 +172,9 @@ def _models_of(version: PromptVersion) -> list[str]:
 def _run(workbench: Workbench, cell: Cell, version: PromptVersion, models: Sequence[str]) -> Run | Plan:
     # With data, the notebook's variables stay out: a misspelt column must not find a stale one.
     variables = cell.parameters if cell.data is not None else _values(cell, version)
+    column = _column(cell)
+    if column is not None and cell.data is None:
+        variables = {**variables, column: _paths(cell.attach)}
     plan = workbench.running.make_plan(
         version,
         model=list(models) or None,
@@ -176,6 +185,7 @@ def _run(workbench: Workbench, cell: Cell, version: PromptVersion, models: Seque
         budget=cell.budget,
         cache=cell.cache,
         options=cell.options,
+        attach=column,
     )
     estimated = workbench.running.estimate(plan)
     if cell.dry_run:
@@ -191,19 +201,41 @@ def _run(workbench: Workbench, cell: Cell, version: PromptVersion, models: Seque
     )
 
 
+def _column(cell: Cell) -> str | None:
+    """Return the column that names a row's files; without data the files of the line make one."""
+    if cell.data is None or not cell.attach:
+        return _ATTACHED if cell.attach else None
+    if len(cell.attach) > 1 or not isinstance(cell.attach[0], str):
+        raise OptionError(
+            "with -d, --attach names the one column that holds each row's file",
+            cure="write --attach COLUMN once",
+        )
+    return cell.attach[0]
+
+
+def _paths(attach: Sequence[Any]) -> list[str]:
+    if not all(isinstance(each, str | Path) for each in attach):
+        raise OptionError(
+            "several calls can share a file, not a value that is only in memory",
+            cure="write it to a file first",
+        )
+    return [str(each) for each in attach]
+
+
 def _versus(workbench: Workbench, cell: Cell, version: PromptVersion) -> Comparison | Plan:
     if cell.data is None:
         raise OptionError("--vs needs cases to compare on", cure="add -d NAME")
     other = workbench.prompts.get(
         f"{version.title}@{cell.versus}" if "@" not in str(cell.versus) else str(cell.versus)
     )
+    column = _column(cell)
     test = workbench.ab.ask(
         other,
         version,
         data=cell.data,
         scorers=cell.scorers,
         model=cell.models[0] if cell.models else None,
-        options=dict(cell.options),
+        options={**cell.options, **({} if column is None else {"attach": column})},
         samples=cell.samples,
         metric="pass" if cell.scorers else "latency",
     )
