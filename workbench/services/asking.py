@@ -189,7 +189,24 @@ class Asking:
             **(question.place.columns() if question.place else {}),
         )
         await self._claim(claim, question.place)
-        result, response, parsed, error = await self._call(claim, question, on_text)
+        settled = asyncio.ensure_future(self._settle(question, *await self._call(claim, question, on_text)))
+        try:
+            return await asyncio.shield(settled)
+        except asyncio.CancelledError:  # too late: the whole answer is there, and whoever keeps it shall know
+            await asyncio.wait([settled])
+            if not settled.cancelled():
+                settled.exception()
+            raise
+
+    async def _settle(
+        self,
+        question: Question,
+        result: Result,
+        response: ChatResponse | None,
+        parsed: Any,
+        error: ProviderError | None,
+    ) -> PromptResult:
+        """Commit the row of a call, then give its answer or its failure."""
         try:
             await asyncio.wrap_future(self._ledger().finish(result))
         except DatabaseError as lost:

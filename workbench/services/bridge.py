@@ -109,8 +109,7 @@ class Stream(Generic[P, T]):
 
     def leave(self, *, patience: float = 0.0) -> None:
         """Cancel the coroutine unless it has ended, and give it so many seconds to tidy up."""
-        if not self.future.done():
-            self.future.cancel()
+        if self.future.cancel() or self.future.cancelled():
             self._ended.wait(patience)
 
     def __iter__(self) -> Iterator[P]:

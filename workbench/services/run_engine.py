@@ -22,6 +22,7 @@ from workbench.errors import (
     AuthenticationError,
     BudgetError,
     DatabaseError,
+    InputError,
     PaymentRequiredError,
     ProviderError,
     ProviderUnavailableError,
@@ -125,7 +126,13 @@ class Engine:
             for chunk in _chunks(pending, self._group):
                 if self._stopping or not self._affords(len(chunk)):
                     break
-                items = [self._prepare(call) for call in chunk]
+                try:
+                    items = [self._prepare(call) for call in chunk]
+                except (
+                    InputError
+                ) as error:  # such as a file that has gone; what is claimed is handed out, and not sent
+                    self._end(error)
+                    break
                 self._claimed += len(items)
                 claimed = asyncio.wrap_future(self._writer.claim([claim for _, claim, _ in items]))
                 before, ahead = ahead, (items, claimed)

@@ -23,7 +23,7 @@ class AnswerStream:
     """One call: nothing is sent before the first piece is asked for.
 
     Read to its end it has its ``result``; left early, or cancelled, the call is stored as ``unknown`` with the text
-    that had arrived. It can be read once.
+    that had arrived (as ``done`` where that was all of it). It can be read once.
 
     Args:
         workbench: whose bridge runs the call.
@@ -113,6 +113,6 @@ class AnswerStream:
 
 def _left() -> RunInterruptedError:
     return RunInterruptedError(
-        "the answer was left before its end; the call is stored as unknown, with the text that had arrived",
+        "the answer was left before its end; the call is stored with the text that had arrived",
         cure="ask again, and read it to its end",
     )

@@ -23,7 +23,12 @@ class Talks:
     """Streams and conversations, for the workbench."""
 
     prompts: Prompts
-    asking: Asking
+    _asking: Asking
+
+    @property
+    def asking(self) -> Asking:
+        """Single calls, as the parts of the workbench make them."""
+        return self._asking
 
     def stream(
         self,

@@ -78,7 +78,7 @@ class Workbench(Talks, Rich):
         self.models = Models(self)
         self.running = Running(self)
         self.evaluating = Evaluating(self)
-        self.asking = Asking(self)
+        self._asking = Asking(self)
         self.use(project or settings.project or DEFAULT_PROJECT)
 
     def use(self, project: str, *, create: bool = True) -> Self:
@@ -91,7 +91,7 @@ class Workbench(Talks, Rich):
         if not create and project not in (known := self.projects()):
             cure = did_you_mean(project, known) or f"there are {', '.join(known)}"
             raise UnknownReferenceError(f"there is no project {project!r}", cure=cure)
-        self.asking.close()
+        self._asking.close()
         with self.database.session() as session:
             found = accounts.use_project(session, self.database.user_id, project)
             self.project, self.project_id = found.name, found.id
@@ -209,8 +209,8 @@ class Workbench(Talks, Rich):
         """
         version = self.prompts.resolve(prompt)
         asked = with_schema(options, schema)
-        question = self.asking.question(version, variables, model=model, options=asked, attach=attach)
-        result = self.asking.answer(question, on_text=on_text, on_tick=on_tick)
+        question = self._asking.question(version, variables, model=model, options=asked, attach=attach)
+        result = self._asking.answer(question, on_text=on_text, on_tick=on_tick)
         self.last = result
         return result
 
@@ -226,8 +226,8 @@ class Workbench(Talks, Rich):
     ) -> PromptResult:
         """Answer one call, awaited."""
         asked = with_schema(options, schema)
-        return await self.asking.aanswer(
-            lambda: self.asking.question(
+        return await self._asking.aanswer(
+            lambda: self._asking.question(
                 self.prompts.resolve(prompt), variables, model=model, options=asked, attach=attach
             )
         )
@@ -308,7 +308,7 @@ class Workbench(Talks, Rich):
     def close(self) -> None:
         """Write what is waiting, end local servers and connections."""
         forget(self)
-        self.asking.close()
+        self._asking.close()
         self.models.close()
         self.bridge.close()
         self.database.close()
