@@ -275,6 +275,19 @@ def test_turns_are_awaited_and_streamed_too(wb, rows):
     assert wb.chats.get("async").history == chat.history
 
 
+def test_who_leaves_an_awaited_answer_can_go_on_at_once(wb, rows):
+    chat = wb.chat(title="left", model="fake/slow")
+
+    async def main():
+        async for _ in chat.astream("one two three four"):
+            break
+        chat.model = "fake/echo"
+        return await chat.asay("five")
+
+    assert asyncio.run(main()).text == "five"
+    assert [row[:2] for row in rows()] == [(1, "unknown"), (1, "done")]
+
+
 def test_tools_are_asked_for_and_replied_to(wb, other, rows):
     chat = wb.chat(title="tools", model="fake/tools", options={"tools": TOOLS})
     result = chat.say("weather and time in Ulm")

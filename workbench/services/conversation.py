@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,17 +17,16 @@ from workbench.core.values import plain
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.db.frames import frame_of
 from workbench.db.queries import conversations as queries
-from workbench.errors import ConflictError, InputError
+from workbench.errors import InputError
 from workbench.services.asking import Question
 from workbench.services.attaching import read_attachments
 from workbench.services.streaming import AnswerStream
+from workbench.services.turns import Turn
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.core.attachments import Attachment
-    from workbench.core.chat import ChatResponse
-    from workbench.db.engine import Database
     from workbench.services.workbench import Workbench
 
 __all__ = ["Chat"]
@@ -287,7 +285,14 @@ class Chat(Rich):
             options=self.options,
             attach=files,
             messages=messages,
-            place=_Turn(self, self.turns + 1, self._wb.database, self._store, self._go_on),
+            place=Turn(
+                conversation_id=self.id,
+                title=self.title,
+                number=self.turns + 1,
+                database=self._wb.database,
+                begin=self._store,
+                go_on=self._go_on,
+            ),
         )
 
     def _store(self) -> None:
@@ -317,63 +322,6 @@ class Chat(Rich):
         )
         self._history, self.turns = (*kept, answer), turn
         self.version = replace(self.version, change="")  # what saving it changed is told once
-
-
-class _Turn:
-    """The place of a call in its conversation.
-
-    Args:
-        chat: which conversation.
-        number: of the turn, from 1.
-        database: where its row is locked.
-        begin: stores the conversation if it is new.
-        go_on: takes the messages and the answer into the history.
-
-    """
-
-    def __init__(
-        self,
-        chat: Chat,
-        number: int,
-        database: Database,
-        begin: Callable[[], None],
-        go_on: Callable[[int, Sequence[Message], Message], None],
-    ) -> None:
-        self._chat = chat
-        self._number = number
-        self._database = database
-        self._begin = begin
-        self._go_on = go_on
-
-    def columns(self) -> Mapping[str, Any]:
-        """Return what the call's row holds of it."""
-        return {"conversation_id": self._chat.id, "turn": self._number}
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep others from taking the turn until the claim is committed."""
-        self._begin()
-        with self._database.session() as session:
-            state = queries.hold(session, self._chat.id)
-            if state.answered >= self._number:
-                raise ConflictError(
-                    f"the conversation {self._chat.title!r} has gone on elsewhere: turn {state.answered} is answered",
-                    cure="read it first: chat.refresh(), then say it again",
-                )
-            if state.in_flight is not None:
-                raise ConflictError(
-                    f"turn {state.in_flight} of the conversation {self._chat.title!r} is being answered",
-                    cure="wait for it, then chat.refresh(); after a crash the turn is free again within 11 minutes",
-                )
-            yield
-
-    def answered(self, question: Question, result: PromptResult, response: ChatResponse) -> None:
-        """Take the answer into the history."""
-        said = message_of(response.raw) or {"role": "assistant", "content": response.text}
-        self._go_on(self._number, question.request.messages, Message.of(said, result.execution_id))
-
-    def __str__(self) -> str:
-        return f"turn {self._number} of the conversation {self._chat.title!r}"
 
 
 def _as_text(content: Any) -> str:
