@@ -11,6 +11,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from tests.pictures import PNG
 from workbench.analysis import Comparison
 from workbench.core.pricing import Price
 from workbench.core.versions import PromptResult, PromptVersion
@@ -349,3 +350,37 @@ def test_a_cell_builds_on_saved_prompts(cell):
     assert "builds on base@1" in cell("%promptcmd show tone")._repr_mimebundle_()["text/html"]
     assert "needs a text" in error(cell, "%prompt tone -w base")
     assert "no prompt 'bse'" in error(cell, "%%prompt tone -w bse\nx")
+
+
+def test_pictures_are_attached_by_path_and_by_variable(cell, wb, tmp_path, shell):
+    (tmp_path / "dot.png").write_bytes(PNG)
+    shell.user_ns["plot"] = [PNG, PNG]
+    result = cell(f"%%prompt look -m fake/look --attach {tmp_path}/dot.png --attach @plot\nDescribe it.")
+    assert result.text.count(f"image/png, {len(PNG)} bytes") == 3
+    assert "dot.png (image/png" in result.status_line
+    assert "is not there" in error(cell, "%prompt look -m fake/look --attach gone.png")
+    assert "did you mean 'plot'" in error(cell, "%prompt look -m fake/look --attach @plt")
+    run = cell(f"%prompt look -m fake/look -m fake/echo --attach {tmp_path}/dot.png -q")
+    assert sorted(run.frame()["answer"]) == ["Describe it.", f"dot.png (image/png, {len(PNG)} bytes)"]
+    assert "to a file first" in error(cell, "%prompt look -m fake/look -m fake/echo --attach @plot -q")
+
+
+def test_with_data_attach_names_the_column(cell, tmp_path, shell):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.png").write_bytes(PNG)
+    shell.user_ns["photos"] = pd.DataFrame({"photo": [f"{tmp_path}/a.png", f"{tmp_path}/b.png"], "n": [1, 2]})
+    cell("%%prompt look -N\nDescribe {{ n }}.")
+    run = cell("%prompt look -m fake/look -d photos --attach photo -q")
+    assert [answer[:5] for answer in run.frame()["answer"]] == ["a.png", "b.png"]
+    assert "the one column" in error(cell, "%prompt look -d photos --attach photo --attach n -q")
+    comparison = cell(
+        "%%prompt look -m fake/look -d photos --attach photo --vs 1 -q\nPlease describe {{ n }}."
+    )
+    assert isinstance(comparison, Comparison)
+
+
+def test_tool_calls_of_a_cell_are_shown(cell):
+    tools = '[{"type": "function", "function": {"name": "weather"}}]'
+    result = cell(f"%%prompt ask =<< ask -m fake/tools -o tools:='{tools}'\nweather?")
+    assert result.tool_calls[0].name == "weather"
+    assert "→ weather()" in result._repr_mimebundle_()["text/html"]

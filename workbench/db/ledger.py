@@ -66,6 +66,8 @@ class Claim:
     sample: int = 0
     purpose: str = "run"
     reserved: Decimal | None = None
+    conversation_id: uuid.UUID | None = None
+    turn: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,13 +108,15 @@ Documents = tuple[str, str, list[str]]
 _CLAIM = """
 WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = %s AND holder = %s FOR NO KEY UPDATE)
 INSERT INTO wb.executions (id, run_at, run_id, project_id, user_id, prompt_id, model_config_id, case_id, case_key,
-                           variant, sample, purpose, status, input_variables, request_payload, request_digest, reserved)
+                           variant, sample, purpose, status, input_variables, request_payload, request_digest, reserved,
+                           conversation_id, turn)
 SELECT x.id, x.run_at, x.run_id, %s, %s, x.prompt_id, x.model_config_id, x.case_id, x.case_key,
-       x.variant, x.sample, x.purpose, 'sent', x.input_variables, x.request_payload, x.request_digest, x.reserved
+       x.variant, x.sample, x.purpose, 'sent', x.input_variables, x.request_payload, x.request_digest, x.reserved,
+       x.conversation_id, x.turn
 FROM json_to_recordset(%s::json)
      AS x (id uuid, run_at timestamptz, run_id uuid, prompt_id uuid, model_config_id uuid, case_id uuid, case_key text,
            variant text, sample int, purpose text, input_variables jsonb, request_payload jsonb, request_digest text,
-           reserved numeric)
+           reserved numeric, conversation_id uuid, turn int)
 WHERE %s OR EXISTS (SELECT FROM held)
 ON CONFLICT DO NOTHING
 RETURNING id

@@ -75,6 +75,7 @@ class PromptLine:
     save_as: str | None = None
     no_execute: bool = False
     includes: tuple[Ref, ...] = ()
+    attach: tuple[str, ...] = ()
     source: str | None = None
     label: str | None = None
     tags: tuple[str, ...] = ()

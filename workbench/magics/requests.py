@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ def cell_of(
         models=parsed.models,
         options=_options(parsed, scope),
         data=None if parsed.data is None else find_data(workbench, parsed.data, scope),
+        attach=tuple(each for name in parsed.attach for each in _files(name, scope)),
         samples=parsed.samples or 1,
         concurrency=parsed.concurrency,
         scorers=parsed.checks,
@@ -173,3 +174,16 @@ def _value(name: str, value: Any, scope: Scope) -> Any:
             cure="define it first",
         )
     return scope[value.name]
+
+
+def _files(name: str, scope: Scope) -> Sequence[Any]:
+    """Return a path or an address as it is, and what ``@variable`` holds: one of them, bytes, or a list."""
+    if not name.startswith("@"):
+        return [name]
+    if name[1:] in scope:
+        found = scope[name[1:]]
+        return found if isinstance(found, list | tuple) else [found]
+    hint = did_you_mean(name[1:], [key for key in scope if not key.startswith("_")])
+    raise UndefinedVariableError(
+        f"--attach {name}: there is no variable {name[1:]!r}; {hint}".rstrip("; "), cure="define it first"
+    )

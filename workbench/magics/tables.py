@@ -95,6 +95,10 @@ PROMPT_OPTIONS: Final = (
         field="includes", names=("-w", "--with"), metavar="REF", read=parse_ref, many=True,
         help="saved prompt to build on",
     ),
+    Option(
+        field="attach", names=("--attach",), metavar="FILE", read=text, many=True,
+        help="picture or PDF: path, URL or @variable; with -d its column",
+    ),
     Option(field="source", names=("--from",), metavar="FILE", read=text, help="read the prompt from a file"),
     Option(field="label", names=("--label",), metavar="LABEL", read=check_label, help="put this label on the version"),
     Option(field="tags", names=("--tag",), metavar="TAG", read=text, many=True, help="tag of the prompt"),
@@ -209,6 +213,7 @@ _PROMPT_EXAMPLES: Final = (
     "%prompt run1 << classify -d df -r 3 -j 8 --budget 0.50 -c equals:@label --judge helpful",
     "%prompt classify@3 -d df -m openai/gpt-4o --dry-run",
     "%prompt extract -d df -c 'regex:\\d+'",
+    "%prompt describe --attach photo.png --attach https://example.org/plan.pdf",
 )
 
 #: Lines that parse, by magic; help prints them and a test parses them.

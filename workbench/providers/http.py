@@ -28,6 +28,7 @@ from workbench.core.chat import Attempt
 from workbench.errors import (
     BadResponseError,
     ConfigError,
+    ContextTooLongError,
     IncompleteAnswerError,
     KeyUnavailableError,
     PaymentRequiredError,
@@ -281,7 +282,7 @@ class Http:
         status, headers = response.status, response.headers
         error = rejected(self.peer, status, self._redact(body), location=headers.get("Location"))
         error.retry_after = retry_after(headers.get("Retry-After"), cap=self._retry.cap)
-        again = retryable(status) and not isinstance(error, PaymentRequiredError)
+        again = retryable(status) and not isinstance(error, PaymentRequiredError | ContextTooLongError)
         return _FailedTry(error, code=error.code, again=again, wait=error.retry_after)
 
     def _redact(self, body: bytes) -> bytes:

@@ -73,7 +73,7 @@ class OpenAICompatible:
         """Answer one request; streams when ``on_text`` is given or the request says so.
 
         Raises:
-            InputError: the request asks for several answers, or cannot be written as JSON.
+            InputError: the request cannot be written as JSON.
             ProviderError: no answer came, or not a whole one.
 
         """
@@ -150,11 +150,6 @@ def _with_answer(error: ProviderError, answer: Answer, trail: list[Attempt]) -> 
 
 
 def _encode(request: ChatRequest) -> bytes:
-    if request.options.get("n", 1) != 1:
-        raise InputError(
-            f"the option n={request.options['n']!r} would pay for answers that are thrown away",
-            cure="ask for samples instead: samples=N, or -r N; each becomes a row",
-        )
     body = request.body()
     try:
         return orjson.dumps(body)

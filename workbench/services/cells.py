@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "CellResult", "confirm", "perform"]
 
+#: The column of the files of a run without data.
+_ATTACHED = "attached"
+
 CellResult = PromptResult | Run | Plan | PromptVersion | Comparison
 
 
@@ -46,6 +49,7 @@ class Cell:
         parameters: values given on the line; they win.
         builds_on: references of prompts that the text builds on.
         data: rows to answer, or None for a single call.
+        attach: pictures and PDFs that go with the call; with ``data`` the one column that names them.
 
     """
 
@@ -64,6 +68,7 @@ class Cell:
     models: Sequence[str] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     data: Any = None
+    attach: Sequence[Any] = ()
     samples: int = 1
     concurrency: int | None = None
     scorers: Sequence[str] = ()
@@ -203,6 +208,9 @@ def _models_of(version: PromptVersion) -> list[str]:
 def _run(workbench: Workbench, cell: Cell, wanted: _Wanted, models: Sequence[str]) -> Run | Plan:
     # With data, the notebook's variables stay out: a misspelt column must not find a stale one.
     variables = cell.parameters if cell.data is not None else _values(cell, wanted.version)
+    column = _column(cell)
+    if column is not None and cell.data is None:
+        variables = {**variables, column: _paths(cell.attach)}
     plan = workbench.running.make_plan(
         wanted.version,
         model=list(models) or None,
@@ -214,6 +222,7 @@ def _run(workbench: Workbench, cell: Cell, wanted: _Wanted, models: Sequence[str
         cache=cell.cache,
         options=cell.options,
         scorers=cell.scorers,
+        attach=column,
     )
     workbench.evaluating.check_cases(cell.scorers, [case for _, case in plan.cases])
     estimated = workbench.running.estimate(plan, resume=cell.resume, retry_errors=cell.retry_errors)
@@ -233,6 +242,27 @@ def _run(workbench: Workbench, cell: Cell, wanted: _Wanted, models: Sequence[str
     return workbench.running.run(plan, progress=cell.progress, **options)
 
 
+def _column(cell: Cell) -> str | None:
+    """Return the column that names a row's files; without data the files of the line make one."""
+    if cell.data is None or not cell.attach:
+        return _ATTACHED if cell.attach else None
+    if len(cell.attach) > 1 or not isinstance(cell.attach[0], str):
+        raise OptionError(
+            "with -d, --attach names the one column that holds each row's file",
+            cure="write --attach COLUMN once",
+        )
+    return cell.attach[0]
+
+
+def _paths(attach: Sequence[Any]) -> list[str]:
+    if not all(isinstance(each, str | Path) for each in attach):
+        raise OptionError(
+            "several calls can share a file, not a value that is only in memory",
+            cure="write it to a file first",
+        )
+    return [str(each) for each in attach]
+
+
 def _versus(workbench: Workbench, cell: Cell, wanted: _Wanted) -> Comparison | Plan:
     if cell.data is None:
         raise OptionError("--vs needs cases to compare on", cure="add -d NAME")
@@ -250,10 +280,12 @@ def _versus(workbench: Workbench, cell: Cell, wanted: _Wanted) -> Comparison | P
     other = workbench.prompts.get(
         f"{title}@{cell.versus}" if "@" not in str(cell.versus) else str(cell.versus)
     )
+    column = _column(cell)
+    options = {**cell.options, **({} if column is None else {"attach": column})}
     data = workbench.datasets.of(cell.data)
     plan = workbench.running.plan_arms(
         [
-            make_arm(workbench, version, model=model, options=cell.options, variant=variant)
+            make_arm(workbench, version, model=model, options=options, variant=variant)
             for variant, version in (("A", other), ("B", wanted.version))
         ],
         data=data,
@@ -271,7 +303,7 @@ def _versus(workbench: Workbench, cell: Cell, wanted: _Wanted) -> Comparison | P
         data=data,
         scorers=cell.scorers,
         model=model,
-        options=dict(cell.options),
+        options=options,
         samples=cell.samples,
         metric="pass" if cell.scorers else "latency",
     )

@@ -16,6 +16,7 @@ from workbench.core.composition import body_of
 from workbench.core.declarations import fill, fills
 from workbench.core.versions import PromptVersion
 from workbench.errors import DataError, InputError, UndefinedVariableError, did_you_mean
+from workbench.services.attaching import check_files
 from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
 
@@ -137,6 +138,9 @@ class RunPlan:
                     )
                 place = f"prompt {arm.version.ref}, row {position} (the first is 0; case {case.key:.12}): "
                 fill(records, {**case.inputs, **self.variables}, where=place)
+            check_files(
+                arm.options.get("attach"), [{**case.inputs, **self.variables} for _, case in self.cases]
+            )
 
 
 def check_read(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from workbench.db.queries.runs import Prior, priors
 from workbench.errors import BudgetError
-from workbench.services.calls import build_request, claim_of, expected_tokens
+from workbench.services.calls import build_request, claim_of, reserve_of
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest
@@ -44,11 +44,8 @@ class Reserves:
 
     def of(self, arm: Arm, request: ChatRequest) -> Decimal | None:
         """Return USD, or None where nobody knows the price."""
-        seen, price = self._dearest.get(id(arm)), arm.model.price
-        if seen is not None or price is None:
-            return seen
-        prompt, answer = expected_tokens(request)
-        return price.amount(prompt_tokens=prompt, completion_tokens=answer)
+        seen = self._dearest.get(id(arm))
+        return reserve_of(request, arm.model) if seen is None else seen
 
 
 class Feed:

@@ -59,6 +59,7 @@ class Running:
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
         scorers: Sequence[Any] = (),
+        attach: str | None = None,
     ) -> RunPlan:
         """Resolve what a run is asked for, and check it before anything is paid; scorers may read variables too.
 
@@ -67,9 +68,10 @@ class Running:
             UndefinedVariableError: a template needs a column that is not there.
 
         """
-        asked = with_schema(options, schema)
+        asked = with_schema(options, schema) | ({} if attach is None else {"attach": attach})
         versions = [self._wb.prompts.resolve(prompt) for prompt in _many(prompts)]
-        check_read(versions, variables or {}, also=self._wb.evaluating.columns(scorers))
+        columns = self._wb.evaluating.columns(scorers)
+        check_read(versions, variables or {}, also=None if columns is None else {*columns, attach or ""})
         arms = [
             make_arm(self._wb, version, model=name, options=asked)
             for version in versions

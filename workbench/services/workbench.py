@@ -30,6 +30,7 @@ from workbench.services.run import Run
 from workbench.services.running import Running
 from workbench.services.runs import Runs
 from workbench.services.schemas import Schemas, with_schema
+from workbench.services.talking import Talks
 from workbench.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ __all__ = ["Workbench", "connect"]
 DEFAULT_PROJECT = "default"
 
 
-class Workbench(Rich):
+class Workbench(Talks, Rich):
     """Everything that a person can ask for, on one database and in one project.
 
     Attributes:
@@ -213,10 +214,13 @@ class Workbench(Rich):
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: Any = (),
         on_text: Callable[[str], None] | None = None,
         on_tick: Callable[[], None] | None = None,
     ) -> PromptResult:
         """Answer one call; with ``on_text`` the answer streams, with ``schema`` it is checked.
+
+        ``attach`` sends pictures or PDFs along: a path, bytes, an https address, or a list of them.
 
         Example:
             >>> wb.ask("tone", variables={"text": "Lovely."}).text  # doctest: +SKIP
@@ -225,9 +229,8 @@ class Workbench(Rich):
         """
         version = self.prompts.resolve(prompt)
         asked = with_schema(options, schema)
-        result = self._asking.ask(
-            version, variables, model=model, options=asked, on_text=on_text, on_tick=on_tick
-        )
+        question = self._asking.question(version, variables, model=model, options=asked, attach=attach)
+        result = self._asking.answer(question, on_text=on_text, on_tick=on_tick)
         self.last = result
         return result
 
@@ -237,11 +240,17 @@ class Workbench(Rich):
         *,
         variables: Mapping[str, Any],
         model: str | None = None,
+        options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: Any = (),
     ) -> PromptResult:
         """Answer one call, awaited."""
-        options = with_schema(None, schema)
-        return await self._asking.aask(self.prompts.resolve(prompt), variables, model=model, options=options)
+        asked = with_schema(options, schema)
+        return await self._asking.aanswer(
+            lambda: self._asking.question(
+                self.prompts.resolve(prompt), variables, model=model, options=asked, attach=attach
+            )
+        )
 
     def run(
         self,
@@ -258,6 +267,7 @@ class Workbench(Rich):
         resume: bool = True,
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: str | None = None,
         retry_errors: bool = False,
         progress: bool = True,
         background: bool = False,
@@ -277,6 +287,7 @@ class Workbench(Rich):
             resume: go on with an unfinished run of the same plan.
             options: sampling options for every call.
             schema: what every answer must be: a pydantic model, a dataclass, a JSON schema …; other answers have failed.
+            attach: the column that holds the path or address of a picture or PDF, sent with each row.
             retry_errors: on resuming, call again what failed.
             progress: show it.
             background: return at once with a run of status ``running``, which ``wait()`` waits for and ``cancel()`` stops;
@@ -305,6 +316,7 @@ class Workbench(Rich):
             options=options,
             schema=schema,
             scorers=scorers,
+            attach=attach,
         )
         if background and self.attended:
             return self.runs.start(plan, scorers=scorers, resume=resume, retry_errors=retry_errors)
