@@ -44,7 +44,6 @@ __all__ = ["MAX_BODY", "Http", "Reply"]
 
 #: The longest body that is read, after decompression: 16 MiB.
 MAX_BODY = 16 * 2**20
-
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_SECONDS = 5.0
 _LARGE_REQUEST = 2**20

@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +25,7 @@ from workbench.services.evaluating import Evaluating
 from workbench.services.models import Models
 from workbench.services.progress import Reporter, TextReporter
 from workbench.services.prompts import Prompts
+from workbench.services.rooms import Rooms
 from workbench.services.run import Run
 from workbench.services.running import Running
 from workbench.services.runs import Runs
@@ -34,16 +34,7 @@ from workbench.services.talking import Talks
 from workbench.settings import Settings
 
 if TYPE_CHECKING:
-    from workbench.services.budgets import Budgets
-    from workbench.services.exchange import Exchange
-    from workbench.services.experiments import Experiments
     from workbench.services.found import Found
-    from workbench.services.framing import Frames
-    from workbench.services.library import Library
-    from workbench.services.limiting import Limiter
-    from workbench.services.own_settings import OwnSettings
-    from workbench.services.reports import Reports
-    from workbench.services.search import Search
     from workbench.services.statistics import Statistics
 
 __all__ = ["Workbench", "connect"]
@@ -51,7 +42,7 @@ __all__ = ["Workbench", "connect"]
 DEFAULT_PROJECT = "default"
 
 
-class Workbench(Talks, Rich):
+class Workbench(Rooms, Talks, Rich):
     """Everything that a person can ask for, on one database and in one project.
 
     Attributes:
@@ -122,69 +113,6 @@ class Workbench(Talks, Rich):
     def scope(self) -> Scope:
         """Where new rows belong."""
         return Scope(self.project_id, self.database.user_id)
-
-    @cached_property
-    def ab(self) -> Experiments:
-        """A/B tests."""
-        from workbench.services.experiments import Experiments
-
-        return Experiments(self)
-
-    @cached_property
-    def budgets(self) -> Budgets:
-        """What calls may cost."""
-        from workbench.services.budgets import Budgets
-
-        return Budgets(self)
-
-    @cached_property
-    def exchange(self) -> Exchange:
-        """Import and export of prompts."""
-        from workbench.services.exchange import Exchange
-
-        return Exchange(self)
-
-    @cached_property
-    def frames(self) -> Frames:
-        """Rows as DataFrames."""
-        from workbench.services.framing import Frames
-
-        return Frames(self)
-
-    @cached_property
-    def library(self) -> Library:
-        """The prompt library: templates to begin from."""
-        from workbench.services.library import Library
-
-        return Library(self)
-
-    @cached_property
-    def limiter(self) -> Limiter:
-        """Who may call now; used on the bridge's loop."""
-        from workbench.services.limiting import Limiter
-
-        return Limiter(self.database)
-
-    @cached_property
-    def reports(self) -> Reports:
-        """Reports: executed notebooks."""
-        from workbench.services.reports import Reports
-
-        return Reports(self)
-
-    @cached_property
-    def settings(self) -> OwnSettings:
-        """What this person has chosen for themselves."""
-        from workbench.services.own_settings import OwnSettings
-
-        return OwnSettings(self)
-
-    @cached_property
-    def searching(self) -> Search:
-        """Search; its verbs are ``wb.prompts.search`` and ``wb.search_outputs``."""
-        from workbench.services.search import Search
-
-        return Search(self)
 
     def search_outputs(self, text: str, limit: int = 20, **filters: Any) -> Found:
         """Find answers by their words, best first.
