@@ -104,11 +104,12 @@ class Asking:
         options: Mapping[str, Any],
     ) -> _Question:
         """Check everything that can be checked before a call."""
+        values = fill(version.variables, variables, give="{}=…")
         check_read([version], variables)
         merged = {**version.settings, **options}
         return _Question(
             version=version,
-            values=fill(version.variables, variables, give="{}=…"),
+            values=values,
             model=self._wb.models.choose(model, version),
             options=merged,
             schema=self._wb.schemas.of(merged),
