@@ -71,7 +71,7 @@ def test_a_cell_that_cannot_work_saves_nothing_and_moves_no_label(cell, wb, text
 @pytest.mark.usefixtures("good")
 def test_without_a_model_nothing_is_saved(cell, wb):
     wb.default_model = None
-    with pytest.raises(NoModelError):
+    with pytest.raises(NoModelError, match=r"none is configured\n→ .*fake/echo answers by script"):
         cell("worse", label="prod")
     assert wb.prompts.get("tone@prod").version == wb.prompts.get("tone").version == 1
 

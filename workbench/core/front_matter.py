@@ -84,7 +84,17 @@ SETTINGS: Final = (
 )  # fmt: skip
 #: Names of providers' options that look like one of ours.
 _NO_SLIP: Final = frozenset(
-    {"top_k", "top_a", "top_n", "min_p", "models", "stop_token_ids", "max_completion_tokens"}
+    {
+        "top_k",
+        "top_a",
+        "top_n",
+        "min_p",
+        "models",
+        "stop_token_ids",
+        "min_tokens",
+        "max_new_tokens",
+        "max_completion_tokens",
+    }
 )
 _LIKE: Final = 0.75
 

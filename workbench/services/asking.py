@@ -126,8 +126,6 @@ class Asking:
             FileError: what is attached cannot be.
 
         """
-        if messages is None:
-            check_read([version], variables)
         merged = {**version.settings, **(options or {})}
         body, chosen, schema = (
             body_of(version),
@@ -135,6 +133,8 @@ class Asking:
             self._wb.schemas.of(merged),
         )
         values = variables if messages is not None else fill(version.variables, variables, give="{}=…")
+        if messages is None:
+            check_read([version], variables)
         request = (
             request_of(messages, chosen, merged, schema=schema)
             if messages is not None

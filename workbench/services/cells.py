@@ -172,11 +172,11 @@ def _written(workbench: Workbench, cell: Cell) -> tuple[str | None, PromptBody, 
 
 
 def _ask(workbench: Workbench, cell: Cell, wanted: _Wanted, model: str | None) -> PromptResult:
-    check_read([wanted.version], cell.parameters)
     values = _values(cell, wanted.version)
     arm = make_arm(workbench, wanted.version, model=model, options=cell.options)
     # Rendered once for its errors alone: those inside a value are found nowhere else.
     filled = fill(arm.version.variables, values, give="-p {}=…")
+    check_read([wanted.version], cell.parameters)
     build_request(arm.body, filled, arm.model, arm.options, schema=arm.schema)
     return workbench.ask(
         _kept(workbench, wanted),
