@@ -74,6 +74,7 @@ class Limiter:
         self._blocked_until: dict[_Key, float] = {}
         self._windows: dict[str, Window] = {}
         self._listened: dict[str, Provider] = {}
+        self._telling: set[str] = set()
         self._owed: dict[_Key, tuple[float, float]] = {}
         self._sizes: dict[_Key, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,6 +105,8 @@ class Limiter:
         """
         told = False
         try:
+            if self.open(calls):
+                return len(calls)
             while calls and not (unless is not None and unless()):
                 granted, permit = await self._take(calls)
                 if granted:
@@ -176,15 +179,17 @@ class Limiter:
         """Hear of each reply of a provider at once, where it tells them."""
         if self._listened.get(provider.name) is not provider:
             self._listened[provider.name] = provider
+            self._telling.discard(provider.name)
             if isinstance(provider, Listened):
                 provider.listener = self._hear
+                self._telling.add(provider.name)
 
     def ended(self, call: Wanted, usage: Usage | None, attempts: Sequence[Attempt], sent_at: float) -> None:
         """Learn from a call: what it took in fact, and whether it was refused where nobody told before."""
         self._sizes[call.key] = call.tokens
         if usage is not None and usage.total_tokens is not None:
             self._owe(call.key, tokens=call.tokens - usage.total_tokens)
-        if isinstance(self._listened.get(call.provider), Listened):
+        if call.provider in self._telling:
             return
         refusals = [attempt for attempt in attempts if attempt.http_status == _TOO_MANY]
         if refusals:
