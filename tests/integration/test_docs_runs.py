@@ -34,7 +34,7 @@ def test_the_code_of_the_how_to_runs_as_it_stands(shell, wb, tmp_path, monkeypat
     assert shown[6].counts.done == 2
     assert shown[9].status == "stopped"
     assert shown[10].counts.done == 40
-    assert len(shown[11]) == 4
+    assert len(shown[11]) == 3
     assert shown[-2].verdict == "B_BETTER"
     assert len(pd.read_csv("answers.csv")) == 40
 

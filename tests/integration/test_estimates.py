@@ -164,3 +164,12 @@ def test_unattended_an_unknown_price_needs_a_yes(wb, say, rows, dear):
     with pytest.raises(ConfirmationNeededError, match="has no budget"):
         confirm(wb, plan, confirmed=False, budget=None)
     confirm(wb, plan, confirmed=True, budget=None)
+
+
+def test_unattended_a_yes_is_enough_for_what_is_small(wb, say, rows, dear):
+    priced(wb, dear, CHEAP)
+    plan, wb.attended = wb.plan(say, model=dear, data=rows), False
+    with pytest.raises(ConfirmationNeededError, match="has no budget") as caught:
+        confirm(wb, plan, confirmed=False, budget=None)
+    assert caught.value.cure == "add --budget USD, or --yes"
+    confirm(wb, plan, confirmed=True, budget=None)

@@ -166,5 +166,5 @@ def test_unattended_a_run_that_costs_something_needs_a_budget(kernel, wb):
     outputs = kernel.run("%prompt tone -d df -m dear/m", attended=False)
     (error,) = [content for kind, content in outputs if kind == "error"]
     assert error["ename"] == "ConfirmationNeededError"
-    assert "add --budget USD; where nobody knows the price, --yes" in error["evalue"]
+    assert "add --budget USD, or --yes" in error["evalue"]
     assert wb.frames.executions().empty

@@ -312,7 +312,10 @@ def _versus(workbench: Workbench, cell: Cell, wanted: _Wanted) -> Comparison | P
 
 
 def confirm(workbench: Workbench, plan: Plan, *, confirmed: bool, budget: float | None) -> None:
-    """Stop a plan that costs more than may be spent without asking; unattended, one that has no budget.
+    """Stop a plan that costs more than may be spent without asking; unattended, one that costs anything.
+
+    Unattended a yes is enough for what may be spent without asking, and where nobody knows the price; beyond that only
+    a budget is.
 
     Args:
         workbench: what may be spent without asking, and whether somebody is there.
@@ -326,13 +329,13 @@ def confirm(workbench: Workbench, plan: Plan, *, confirmed: bool, budget: float 
     """
     if budget is not None:
         return
-    if not workbench.attended and plan.cost != 0 and not (plan.cost is None and confirmed):
-        unpriced = "; where nobody knows the price, --yes" if plan.cost is None else ""
+    small = plan.cost is None or plan.cost <= workbench.confirm_over
+    if not workbench.attended and plan.cost != 0 and not (small and confirmed):
         raise ConfirmationNeededError(
             f"a program executes this notebook, so nobody watches what is spent, and this run has no budget:\n{plan}",
-            cure=f"add --budget USD{unpriced}",
+            cure="add --budget USD" + (", or --yes" if small else ""),
         )
-    if confirmed or plan.cost is None or plan.cost <= workbench.confirm_over:
+    if confirmed or small:
         return
     raise ConfirmationNeededError(
         f"this would cost about {format_cost(plan.cost)}, more than ${workbench.confirm_over:g}:\n{plan}",
