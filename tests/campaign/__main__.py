@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.campaign.files import nth_write
 from tests.campaign.harness import Verdict
 from tests.campaign.kills import kills
-from tests.campaign.servers import own_server
+from tests.campaign.nth import Place, nth_answer, nth_statement
+from tests.campaign.servers import clones, own_server
 from tests.campaign.stops import stops
 from workbench.db.connect import embedded_admin_url
 
@@ -26,7 +28,21 @@ def _stops() -> Verdict:
         return stops(server, url, folder)
 
 
-CAMPAIGNS: dict[str, Callable[[], Verdict]] = {"kills": _kills, "stops": _stops}
+def _nth(campaign: Callable[[Place, Path], Verdict]) -> Callable[[], Verdict]:
+    def run() -> Verdict:
+        with own_server(durable=False) as (server, url, folder):
+            return campaign(clones(url, embedded_admin_url(server), folder), folder)
+
+    return run
+
+
+CAMPAIGNS: dict[str, Callable[[], Verdict]] = {
+    "kills": _kills,
+    "stops": _stops,
+    "statements": _nth(nth_statement),
+    "answers": _nth(nth_answer),
+    "writes": _nth(nth_write),
+}
 
 
 def main() -> int:

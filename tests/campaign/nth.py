@@ -27,9 +27,23 @@ from workbench.secret import Secret
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
-__all__ = ["CASES", "HTTP_FAULTS", "STATEMENT_FAULTS", "nth_answer", "nth_statement"]
+__all__ = [
+    "CASES",
+    "HTTP_FAULTS",
+    "IN_FLIGHT",
+    "STATEMENT_FAULTS",
+    "Place",
+    "Trial",
+    "attempt",
+    "judge",
+    "nth_answer",
+    "nth_statement",
+    "placed",
+    "verdict_of",
+]
 
 CASES = 20
+IN_FLIGHT = 4
 STATEMENT_FAULTS: tuple[Literal["before", "after", "torn", "error"], ...] = (
     "before",
     "after",
@@ -51,7 +65,7 @@ Place = Callable[[], AbstractContextManager[tuple[Secret, Secret]]]
 
 
 @dataclass
-class _Trial:
+class Trial:
     what: str
     ended: str = ""
     seconds: float = 0.0
@@ -64,15 +78,15 @@ def nth_statement(
     """Break each of the statements from connecting to the run's end, or one of ``every`` so many."""
 
     def count() -> int:
-        with _place(place, folder) as (url, _, home), DatabaseProxy(url) as proxy:
+        with placed(place, folder) as (url, _, home), DatabaseProxy(url) as proxy:
             with ScriptedServer(Reply(body=FINE)) as provider:
-                ended, _ = _attempt(proxy.url, home, provider.url)
+                ended, _ = attempt(proxy.url, home, provider.url)
             assert ended == "finished", ended
             return len(proxy.statements)
 
-    def trial(n: int, kind: str, for_good: bool) -> _Trial:
-        found = _Trial(f"statement {n} {kind}{' for good' if for_good else ''}")
-        with _place(place, folder) as (url, admin_url, home), DatabaseProxy(url) as proxy:
+    def trial(n: int, kind: str, for_good: bool) -> Trial:
+        found = Trial(f"statement {n} {kind}{' for good' if for_good else ''}")
+        with placed(place, folder) as (url, admin_url, home), DatabaseProxy(url) as proxy:
             # A conflict for good makes no sense; a server without space does.
             fault = Fault(kind=kind, sqlstate="53100" if for_good else "40001", for_good=for_good)  # type: ignore[arg-type]
             proxy.break_at(n, fault)
@@ -82,7 +96,7 @@ def nth_statement(
                 proxy.up()
 
             with ScriptedServer(Reply(body=FINE, delay=0.005), bill=home / "bill") as provider:
-                _judge(found, proxy.url, admin_url, home, provider, mend)
+                judge(found, proxy.url, admin_url, home, provider, mend)
         return found
 
     statements = count()
@@ -92,7 +106,7 @@ def nth_statement(
         for kind in kinds
         for for_good in (False, True)
     ]
-    return _verdict("every Nth statement", {"statements": statements}, trial, chosen, workers)
+    return verdict_of("every Nth statement", {"statements": statements}, trial, chosen, workers)
 
 
 def nth_answer(
@@ -105,8 +119,8 @@ def nth_answer(
 ) -> Verdict:
     """Spoil each of the provider's answers, once or from then on."""
 
-    def trial(n: int, kind: str, for_good: bool) -> _Trial:
-        found = _Trial(f"answer {n} {kind}{' for good' if for_good else ''}")
+    def trial(n: int, kind: str, for_good: bool) -> Trial:
+        found = Trial(f"answer {n} {kind}{' for good' if for_good else ''}")
         mended: list[bool] = []
 
         def script(asked: Asked) -> Reply:
@@ -114,10 +128,10 @@ def nth_answer(
             return HTTP_FAULTS[kind] if spoilt else Reply(body=FINE, delay=0.005)
 
         with (
-            _place(place, folder) as (url, admin_url, home),
+            placed(place, folder) as (url, admin_url, home),
             ScriptedServer(script, bill=home / "bill") as provider,
         ):
-            _judge(found, url, admin_url, home, provider, lambda: mended.append(True))
+            judge(found, url, admin_url, home, provider, lambda: mended.append(True))
         return found
 
     chosen = [
@@ -126,28 +140,30 @@ def nth_answer(
         for kind in kinds
         for for_good in (False, True)
     ]
-    return _verdict("every Nth answer", {"answers": CASES}, trial, chosen, workers)
+    return verdict_of("every Nth answer", {"answers": CASES}, trial, chosen, workers)
 
 
 @contextmanager
-def _place(place: Place, folder: Path) -> Iterator[tuple[Secret, Secret, Path]]:
+def placed(place: Place, folder: Path) -> Iterator[tuple[Secret, Secret, Path]]:
     home = folder / secrets.token_hex(6)
     home.mkdir()
     with place() as (url, admin_url):
         yield url, admin_url, home
 
 
-def _judge(
-    found: _Trial,
+def judge(
+    found: Trial,
     url: Secret,
     admin_url: Secret,
     home: Path,
     provider: ScriptedServer,
     mend: Callable[[], None],
+    *,
+    may_lose: int = 0,
 ) -> None:
     """Run the batch into its fault, mend what broke, finish the batch, and hold the bill against the rows."""
     began = time.monotonic()
-    found.ended, told = _attempt(url, home, provider.url)
+    found.ended, told = attempt(url, home, provider.url)
     found.seconds = time.monotonic() - began
     asked = len(provider.asked)
     time.sleep(0.02)
@@ -162,22 +178,26 @@ def _judge(
             admin.execute(
                 "UPDATE wb.runs SET heartbeat_at = now() - interval '2 min' WHERE status = 'running'"
             )
-        ended, done = _attempt(url, home, provider.url)
+        ended, done = attempt(url, home, provider.url)
     if (ended, done) != ("finished", CASES):
         found.broken.append(f"after it was mended the batch is {ended} with {done} answers")
     for name in (found.ended, ended):
         if " " in name:
             found.broken.append(f"an error that is none of ours: {name}")
-    found.broken += balance(home / "bill", admin_url, told=told, home=home).broken
+    found.broken += balance(
+        home / "bill", admin_url, told=told, home=home, kills=may_lose, in_flight=IN_FLIGHT
+    ).broken
 
 
-def _attempt(url: Secret, home: Path, endpoint: str) -> tuple[str, int]:
+def attempt(url: Secret, home: Path, endpoint: str) -> tuple[str, int]:
     """Connect and run; gives the run's status or the error's name, and the answers that were reported."""
     try:
         with connect(url.reveal(), settings=Settings(home=home, model="mine/m")) as wb:
             mine = OpenAICompatible(name="mine", base_url=endpoint, retry=_QUICK)
             wb.models._registry = Registry(wb.config, providers={"mine": mine})
-            run = wb.run("say", data="rows", concurrency=4, cache="off", progress=False, retry_errors=True)
+            run = wb.run(
+                "say", data="rows", concurrency=IN_FLIGHT, cache="off", progress=False, retry_errors=True
+            )
             return run.status, run.counts.done
     except WorkbenchError as error:
         return type(error).__name__ if error.cure else f"{type(error).__name__} without a cure: {error}", 0
@@ -186,10 +206,10 @@ def _attempt(url: Secret, home: Path, endpoint: str) -> tuple[str, int]:
         return f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}: {error!s:.200}", 0
 
 
-def _verdict(
+def verdict_of(
     name: str,
     facts: dict[str, object],
-    trial: Callable[[int, str, bool], _Trial],
+    trial: Callable[[int, str, bool], Trial],
     chosen: list[tuple[int, str, bool]],
     workers: int,
 ) -> Verdict:

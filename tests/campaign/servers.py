@@ -15,7 +15,7 @@ from psycopg import sql
 
 from tests.campaign.nth import CASES, Place
 from tests.embedded_help import cleaned
-from workbench.db.connect import embedded_person_url
+from workbench.db.connect import embedded_admin_url, embedded_person_url
 from workbench.db.embedded import EmbeddedServer
 from workbench.secret import Secret
 from workbench.services.workbench import connect
@@ -25,13 +25,24 @@ __all__ = ["clones", "own_server"]
 
 
 @contextmanager
-def own_server() -> Iterator[tuple[EmbeddedServer, Secret, Path]]:
-    """Give a server, a person's URL of its prepared database, and an empty folder."""
+def own_server(*, durable: bool = True) -> Iterator[tuple[EmbeddedServer, Secret, Path]]:
+    """Give a server, a person's URL of its prepared database, and an empty folder.
+
+    Args:
+        durable: False where hundreds of copies are made and thrown away, and nothing stops the server.
+
+    """
     with tempfile.TemporaryDirectory(prefix="campaign-") as name:
         home = Path(name)
         with cleaned(home / "home") as server:
             url = embedded_person_url(home / "home", Settings(home=home / "home"))
             (home / "folder").mkdir()
+            if not durable:
+                with psycopg.connect(
+                    embedded_admin_url(server, "postgres").reveal(), autocommit=True
+                ) as admin:
+                    admin.execute("ALTER SYSTEM SET fsync = off")
+                    admin.execute("SELECT pg_reload_conf()")
             yield server, url, home / "folder"
 
 

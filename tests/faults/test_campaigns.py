@@ -1,24 +1,47 @@
-"""The short forms of the campaigns; ``make campaign`` runs the long ones."""
+"""The short forms of the campaigns, a minute in all; ``make campaign`` runs the long ones."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.campaign.files import nth_write
 from tests.campaign.kills import kills
-from tests.campaign.servers import own_server
+from tests.campaign.nth import nth_answer, nth_statement
+from tests.campaign.servers import clones, own_server
 from tests.campaign.stops import stops
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def place(ann_url, admin_url, tmp_path):
+    return clones(ann_url, admin_url, tmp_path / "prepared")
+
+
 def test_kernels_that_are_killed_lose_no_more_than_the_bound_and_pay_nothing_twice(
     ann_url, admin_url, tmp_path
 ):
-    verdict = kills(ann_url, admin_url, tmp_path, cases=500, times=5, patience=120)
+    verdict = kills(ann_url, admin_url, tmp_path, cases=300, times=4, patience=120)
     assert verdict.held, verdict
 
 
 def test_a_database_that_stops_again_and_again_loses_nothing_at_all():
     with own_server() as (server, url, folder):
         verdict = stops(server, url, folder, cases=200, times=3, away=0.5, patience=120)
+    assert verdict.held, verdict
+
+
+def test_of_every_few_statements_one_breaks(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("workbench.services.running.PATIENCE", 1.0)
+    verdict = nth_statement(place, tmp_path, every=19)
+    assert verdict.held, verdict
+
+
+def test_of_every_few_answers_one_is_spoilt(place, tmp_path):
+    verdict = nth_answer(place, tmp_path, every=13)
+    assert verdict.held, verdict
+
+
+def test_of_every_few_writes_one_fails_while_the_database_is_away(place, tmp_path):
+    verdict = nth_write(place, tmp_path, every=2)
     assert verdict.held, verdict

@@ -182,20 +182,25 @@ class Spool:
         file = FileIO(
             descriptor, "ab"
         )  # without a buffer, which would keep what did not fit and write it later
-        fcntl.flock(file, fcntl.LOCK_EX)
-        folder = os.open(self._folder, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the name is to survive as well
-        finally:
-            os.close(folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # the name is to survive as well
+            finally:
+                os.close(folder)
+        except OSError:
+            file.close()
+            raise
         self._file = file
         return file
 
     def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            if os.fstat(file.fileno()).st_size == 0:
-                self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # an empty file harms nobody, and the next drain removes it
+                if os.fstat(file.fileno()).st_size == 0:
+                    self.path.unlink()
             file.close()
 
 
