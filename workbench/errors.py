@@ -21,7 +21,7 @@ network errors are wrapped once, at the border (``db`` and ``providers``), with 
     │   ├── UnknownReferenceError       no such prompt, version, label, dataset, test or report
     │   ├── NameTakenError              a name is used already, or is not allowed
     │   ├── DataError                   a DataFrame or dataset cannot be used as it is
-    │   ├── FileError                   a prompt's file is missing, too large, or no text
+    │   ├── FileError                   a file is missing, too large, or not of the kind that is wanted
     │   ├── SchemaError                 what was given as the schema of an answer is none
     │   ├── AnalysisInputError          rows that no honest test can be computed from
     │   └── ParameterError              a report's parameter is unknown, of a wrong type, or a secret
@@ -37,6 +37,7 @@ network errors are wrapped once, at the border (``db`` and ``providers``), with 
     │   ├── AuthenticationError         401, 403: the key is wrong or may not do this
     │   ├── PaymentRequiredError        402: the account has no credit
     │   ├── RequestRejectedError        400, 404, 413, 422: the provider will not take the request
+    │   │   └── ContextTooLongError         it is longer than what the model can read
     │   ├── RateLimitedError            429 after every retry
     │   ├── ProviderUnavailableError    connection, proxy, timeout or 5xx after every retry
     │   ├── BadResponseError            200, but not an answer (HTML, bad JSON, an error object)
@@ -68,6 +69,7 @@ __all__ = [
     "ConfigError",
     "ConfirmationNeededError",
     "ConflictError",
+    "ContextTooLongError",
     "DataError",
     "DatabaseError",
     "DatabaseUrlError",
@@ -198,7 +200,7 @@ class DataError(InputError):
 
 
 class FileError(InputError):
-    """A prompt's file is missing, too large, or no text."""
+    """A file is missing, too large, or not of the kind that is wanted."""
 
 
 class SchemaError(InputError):
@@ -297,6 +299,12 @@ class RequestRejectedError(ProviderError):
     """400, 404, 413, 422: the provider will not take the request."""
 
     code = "rejected"
+
+
+class ContextTooLongError(RequestRejectedError):
+    """The messages are longer than what the model can read; nothing is ever cut off to make them fit."""
+
+    code = "context"
 
 
 class RateLimitedError(ProviderError):

@@ -375,7 +375,7 @@ def test_a_kernel_whose_run_was_taken_over_stops_and_leaves_it_alone(ask_server,
         thread.join()
     assert (second.status, second.counts.done) == ("finished", 20)
     assert [error.message.split(";")[0] for error in failures] == ["another kernel has taken this run over"]
-    assert answered.running.get(second.id).status == "finished"
+    assert answered.runs.get(second.id).status == "finished"
     found = statuses(ann_url)
     assert found["done"] == 20
     assert set(found) <= {"done", "late", "unknown"}

@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.errors import DataError, TemplateError, UndefinedVariableError, VariableTypeError
+from workbench.errors import (
+    DataError,
+    InputError,
+    TemplateError,
+    UndefinedVariableError,
+    VariableTypeError,
+)
 
 TEXT = "---\nvariables:\n  text: string\n  n: {type: integer, default: 3, description: how many}\n---\n{{ n }} words on {{ text }} for {{ who }}"
 STORED = [
@@ -139,3 +145,24 @@ def test_a_files_schema_lies_beside_it(wb, tmp_path):
     (tmp_path / "ask.md").write_text("---\nschema: out.json\nformat: json\n---\nHi")
     loaded = wb.prompts.load(tmp_path / "ask.md")
     assert loaded.settings == {"schema": {"title": "Out", "type": "object"}, "format": "json"}
+
+
+def test_any_json_column_is_a_frame_and_what_is_wrong_is_named(wb):
+    wb.prompts.save("n", "{{ n }} {{ text }}")
+    for n in (1, "hot"):
+        wb.ask("n", variables={"n": n, "text": "x"})
+    whole = wb.frames.jsonb("executions", "input_variables")
+    assert sorted(each["n"] for each in whole["input_variables"] if each["n"] != "hot") == [1]
+    assert len(wb.frames.jsonb("wb.executions", "input_variables", limit=1)) == 1
+    for call, says in (
+        (lambda: wb.frames.jsonb("executons", "x"), "did you mean 'executions'"),
+        (lambda: wb.frames.jsonb("executions", "input_variable"), "did you mean 'input_variables'"),
+        (lambda: wb.frames.jsonb("executions", "status"), "not jsonb"),
+        (
+            lambda: wb.frames.jsonb("executions", "input_variables", {"text": "text", "n": "int8"}),
+            "the field 'n' is not always int8",
+        ),
+    ):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert says in str(caught.value)

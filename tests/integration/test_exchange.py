@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import threading
 from pathlib import Path
@@ -15,7 +16,14 @@ from hypothesis import strategies as st
 from workbench.core.body import parse_body
 from workbench.core.refs import check_title
 from workbench.db.queries import exchange as queries
-from workbench.errors import AccessDeniedError, DataError, InputError, OptionError, UnknownReferenceError
+from workbench.errors import (
+    AccessDeniedError,
+    DataError,
+    InputError,
+    OptionError,
+    RunInterruptedError,
+    UnknownReferenceError,
+)
 from workbench.services.workbench import connect
 
 DATA = Path(__file__).parents[1] / "data" / "exchange"
@@ -250,6 +258,54 @@ def test_bad_records_are_told_and_the_rest_goes_in(wb, tmp_path):
     assert report._repr_mimebundle_()["text/html"]
 
 
+def test_variables_and_settings_are_checked_as_in_a_cell(wb, tmp_path):
+    lines = [
+        {"title": "vv", "content": "x {{ q }}", "variables": [{"name": "q", "type": "nope"}]},
+        {"title": "vv2", "content": "x {{ q }}", "variables": [{"name": "zz", "type": "string"}]},
+        {"title": "vv3", "content": "x", "settings": {"schema": {"type": "objct"}}},
+        {"title": "vv9", "content": "x", "settings": {"temperature": "hot"}},
+        {"title": "tag", "content": "x", "tags": ["y" * 500]},
+        {"title": "part", "content": "{{ a }} {{ b }}", "variables": [{"name": "b", "type": "int"}]},
+        {"title": "none", "content": "{{ a }}", "variables": []},
+        {"title": "plain", "content": "x", "settings": {"schema": {"type": "object"}, "modle": "y"}},
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    report = wb.exchange.import_file(tmp_path / "x.jsonl")
+    assert [(each.place, each.title) for each in report.failures] == [
+        (f"line {n}", lines[n - 1]["title"]) for n in (1, 2, 3, 4, 5)
+    ]
+    for reason, says in zip(
+        [each.reason for each in report.failures],
+        [
+            "declared as 'nope', which is no type",
+            "'zz' is declared, and the prompt does not read it",
+            "the schema is none",
+            "temperature must be a number",
+            "the tag",
+        ],
+        strict=True,
+    ):
+        assert says in reason
+    assert wb.prompts.list() == ["none", "part", "plain"]
+    assert [each["type"] for each in wb.prompts.get("part").variables] == ["any", "integer"]
+    assert wb.prompts.get("none").names == ("a",)
+
+
+def test_a_stored_type_that_is_none_holds_nobody_up(wb, ann_url):
+    wb.prompts.save("base", "{{ q }}")
+    with psycopg.connect(ann_url.reveal()) as ann:
+        ann.execute(
+            """INSERT INTO wb.prompts (id, root_id, project_id, user_id, version, kind, title, content, content_hash,
+               variables) SELECT i, i, project_id, user_id, 1, kind, 'old', content, 'x',
+               '[{"name": "q", "type": "nope", "required": true}]' FROM wb.prompts, gen_random_uuid() i"""
+        )
+        ann.execute(
+            """INSERT INTO wb.prompt_labels (root_id, name, prompt_id, project_id, user_id)
+               SELECT id, 'latest', id, project_id, user_id FROM wb.prompts WHERE title = 'old'"""
+        )
+    assert wb.prompts.get("old")(q="a").text == "a"
+
+
 def test_what_only_the_database_refuses_is_found_among_many(wb, tmp_path, admin_url):
     with psycopg.connect(admin_url.reveal()) as admin:
         admin.execute("ALTER TABLE wb.prompts ADD CHECK (content <> 'forbidden')")
@@ -291,6 +347,14 @@ def test_two_imports_of_one_file_at_once(wb, ann_url, tmp_path):
     assert sum(report.new for report in reports) == 400
     assert all(report.new + report.same == 400 and not report.failures for report in reports)
     assert len(stored(wb)) == 400
+
+
+@pytest.mark.usefixtures("wb")
+def test_the_drivers_echo_of_an_error_that_is_raised_anyway_goes_nowhere(caplog):
+    logger = logging.getLogger("psycopg")
+    logger.warning("error ignored terminating %r: %s", "a pipeline", "the second error")
+    logger.warning("something else")
+    assert [record.message for record in caplog.records] == ["something else"]
 
 
 def test_progress_is_told_to_the_end(wb, tmp_path):
@@ -425,3 +489,75 @@ def test_a_folder_that_leads_elsewhere_is_not_written_to(wb, tmp_path):
     with pytest.raises(DataError, match="leads out of"):
         wb.exchange.export(tmp_path / "out")
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_what_an_exported_prompt_includes_comes_along_also_when_it_is_archived(wb, tmp_path):
+    wb.prompts.save("base", "Be terse.")
+    wb.prompts.save("mo", '{% include "base@1" %} one')
+    wb.prompts.save("mo", "two")
+    wb.prompts.save("ia", '{% include "mo@1" %} x')
+    wb.prompts.archive("mo")
+    wb.prompts.archive("base")
+    for number, (name, prompts) in enumerate((("all", None), ("all.jsonl", None), ("one.jsonl", ["ia@1"]))):
+        report = wb.exchange.export(tmp_path / name, prompts=prompts)
+        assert [each.title for each in report.notes] == ["mo", "base"]
+        assert report.versions == (4 if name == "all" else 3)
+        wb.use(f"other{number}")
+        found = wb.exchange.import_file(tmp_path / name)
+        assert (found.failures, found.new) == ((), report.versions)
+        assert wb.prompts.get("ia")().text == "Be terse. one x"
+        wb.use("default")
+
+
+def test_our_own_promptfoo_file_comes_back_to_the_same_families(wb, tmp_path):
+    wb.prompts.save("chat/long " + "x" * 80, "Tone of {{ text }}")
+    wb.prompts.save("chat", "system:\nBe terse.\nuser:\nHello {{ name }}")
+    wb.prompts.save("chat", "Hello")
+    wb.exchange.export(tmp_path / "a.yaml", prompts=["chat@1", "chat@2", "chat/long " + "x" * 80])
+    report = wb.exchange.import_file(tmp_path / "a.yaml")
+    assert (report.new, report.same, report.failed, report.datasets) == (0, 3, 0, ())
+    assert len(wb.prompts.list()) == 2
+    text = (tmp_path / "a.yaml").read_text().replace("prompts of the workbench", "prompts of mine")
+    (tmp_path / "b.yaml").write_text(text)
+    assert "chat at 1" in str(wb.exchange.import_file(tmp_path / "b.yaml").versions)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("x.txt", b" ", "x.txt'"),
+        ("x.txt", b"just a text", "x.txt'"),
+        ("x.db", b"SQLite format 3\x00", "x.db"),
+        ("x.csv", b"titel,content\na,b", "rename 'titel' to 'title'"),
+        ("x.csv", b"title,words\na,b", "name one 'content'"),
+        ("nofile.json", None, "nofile.json"),
+    ],
+)
+def test_an_import_that_fails_outright_names_the_file_and_makes_no_project(wb, tmp_path, name, data, says):
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        wb.exchange.import_file(tmp_path / name, project="newp")
+    assert says in str(caught.value)
+    assert name in caught.value.message
+    assert (wb.project, wb.projects()) == ("default", ["default"])
+
+
+def test_an_import_may_make_its_project(wb, tmp_path):
+    (tmp_path / "x.jsonl").write_text(json.dumps({"title": "a", "content": "x", "labels": ["prod"]}))
+    report = wb.exchange.import_file(tmp_path / "x.jsonl", project="newp")
+    assert (report.project, wb.project) == ("newp", "newp")
+    assert report.headline.endswith("1 label moved")
+
+
+def test_an_import_that_is_stopped_says_what_is_stored(wb, tmp_path):
+    lines = [{"title": f"p{n}", "content": "x"} for n in range(450)]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    def stop(done, total):
+        if done == 400:
+            raise KeyboardInterrupt
+
+    with pytest.raises(RunInterruptedError, match="400 new versions are stored"):
+        wb.exchange.import_file(tmp_path / "x.jsonl", progress=stop)
+    assert wb.exchange.import_file(tmp_path / "x.jsonl").new == 50

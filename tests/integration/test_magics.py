@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,39 +11,14 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from tests.pictures import PNG
 from workbench.analysis import Comparison
 from workbench.core.pricing import Price
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.magics.commands import COMMANDS
 from workbench.magics.tables import COMMAND_USAGES
-from workbench.services.planning import Plan
-from workbench.services.runs import Run
-
-
-@pytest.fixture
-def shell(wb, monkeypatch):
-    """A shell with the extension loaded and ann's workbench as ``wb``."""
-    monkeypatch.delattr(builtins, "_", raising=False)  # left by a doctest; IPython would then leave it alone
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    shell.user_ns["wb"] = wb
-    shell.run_line_magic("load_ext", "workbench")
-    yield shell
-    shell.run_line_magic("unload_ext", "workbench")
-    InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def cell(shell, capsys):
-    """Run a cell; return what it gives, or raise what it raised, with what it printed as ``cell.out``."""
-
-    def run(source):
-        result = shell.run_cell(source, store_history=True)
-        run.out = capsys.readouterr()
-        result.raise_error()
-        return result.result
-
-    return run
+from workbench.services.estimating import Plan
+from workbench.services.run import Run
 
 
 @pytest.fixture
@@ -175,8 +149,12 @@ def test_wb_shows_and_changes_the_project(cell, wb):
     assert "did you mean 'use'" in error(cell, "%wb uze x")
 
 
-def test_config_sets_the_model(cell):
+def test_config_sets_the_model(cell, wb):
     cell("%config Workbench.model = 'fake/upper'")
+    assert cell("%%prompt tone\nloud").text == "LOUD"
+    cell("%config Workbench.model = ''")
+    assert cell("%%prompt tone\nloud").text == "loud"
+    wb.default_model = "fake/upper"
     assert cell("%%prompt tone\nloud").text == "LOUD"
 
 
@@ -215,7 +193,7 @@ def test_somebody_elses_sql_magic_is_left_alone(wb):
         ("%prompt don't", "not closed"),
         ("%%prompt tone\nsk-or-v1-0123456789abcdef0123456789", "provider's key"),
         ("%prompt tone -p k=sk-or-v1-0123456789abcdef0123456789", "provider's key"),
-        ("%%prompt tone -d nowhere\n{{ x }}", "no dataset 'nowhere'"),
+        ("%%prompt tone -d nowhere\n{{ x }}", "saved query or dataset 'nowhere'"),
         ("n = 3\n%prompt tone -d n", "not a DataFrame"),
         ("%ab", "needs a verb"),
         ("%ab run a b", "needs cases"),
@@ -270,6 +248,38 @@ def test_promptcmd_looks_after_prompts(cell, wb):
     assert cell("%promptcmd cost")["calls"].tolist() == [1]
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("label tone@1 prod", "prod is tone@1"),
+        ("unlabel tone live", "tone has no label live any more"),
+        ("rollback tone 1", "latest is tone@1"),
+        ("fork tone@1 short", "short@1 has the content of tone@1"),
+        ("rename tone mood", "tone is now mood"),
+        ("archive tone", "tone is archived; the way back: %promptcmd restore tone"),
+        ("restore tone", "tone is back"),
+        ("tag tone a b", "tone@2: old, a, b"),
+        ("untag tone old", "tone@2: no tags"),
+        ("note tone@1 'why it is'", "tone@1: why it is"),
+    ],
+)
+def test_promptcmd_says_what_happened(cell, wb, line, says):
+    wb.prompts.save("tone", "one")
+    wb.prompts.save("tone", "two", tags="old")
+    wb.prompts.label("tone", "live")
+    assert isinstance(cell(f"%promptcmd {line}"), PromptVersion)
+    assert says in cell.out.out.splitlines()
+    if line.startswith("label"):
+        cell(f"%promptcmd {line} -q")
+        assert says not in cell.out.out
+
+
+def test_a_slip_in_a_verb_or_its_word_is_told(cell):
+    assert "did you mean 'history'" in error(cell, "%promptcmd hist greet")
+    assert "did you mean 'archived'" in error(cell, "%promptcmd list archvied")
+    assert "a word that is left out" not in error(cell, "%promptcmd list -x")
+
+
 def test_promptcmd_reaches_the_library_the_models_and_files(cell, wb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "route-ticket" in cell("%promptcmd library")["name"].tolist()
@@ -298,6 +308,22 @@ def test_promptcmd_searches_prompts_and_answers(cell):
     assert "default" in str(cell("%promptcmd stats"))
 
 
+def test_promptcmd_search_narrows_and_says_how_a_word_is_left_out(cell, wb):
+    wb.prompts.save("tone", "the tone", tags=["support"])
+    wb.prompts.save("other", "another tone")
+    wb.prompts.label("tone", "prod")
+    for line in ("--tag support", "--label prod", "--label prod --since 2020-01-01 --project default"):
+        assert cell(f"%promptcmd search tone {line}").prompt.tolist() == ["tone"]
+    assert cell("%promptcmd search tone --until 2020-01-01").empty
+    wb.ask("tone", variables={})
+    line = "%promptcmd search tone --outputs --prompt tone --status done --model fake/echo"
+    assert len(cell(line)) == 1
+    assert "'refund -draft'" in error(cell, "%promptcmd search refund -draft")
+    assert "--tag does not narrow" in error(cell, "%promptcmd search tone --outputs --tag x")
+    assert "--status does not narrow" in error(cell, "%promptcmd search tone --status done")
+    assert "takes no --tag" in error(cell, "%promptcmd list --tag x")
+
+
 def test_an_untitled_prompt_gets_a_title_after_it_was_tried(cell, wb):
     cell("%%prompt -p text=a\nTone of {{ text }}")
     assert cell("%promptcmd keep tone").title == "tone"
@@ -324,3 +350,37 @@ def test_a_cell_builds_on_saved_prompts(cell):
     assert "builds on base@1" in cell("%promptcmd show tone")._repr_mimebundle_()["text/html"]
     assert "needs a text" in error(cell, "%prompt tone -w base")
     assert "no prompt 'bse'" in error(cell, "%%prompt tone -w bse\nx")
+
+
+def test_pictures_are_attached_by_path_and_by_variable(cell, wb, tmp_path, shell):
+    (tmp_path / "dot.png").write_bytes(PNG)
+    shell.user_ns["plot"] = [PNG, PNG]
+    result = cell(f"%%prompt look -m fake/look --attach {tmp_path}/dot.png --attach @plot\nDescribe it.")
+    assert result.text.count(f"image/png, {len(PNG)} bytes") == 3
+    assert "dot.png (image/png" in result.status_line
+    assert "is not there" in error(cell, "%prompt look -m fake/look --attach gone.png")
+    assert "did you mean 'plot'" in error(cell, "%prompt look -m fake/look --attach @plt")
+    run = cell(f"%prompt look -m fake/look -m fake/echo --attach {tmp_path}/dot.png -q")
+    assert sorted(run.frame()["answer"]) == ["Describe it.", f"dot.png (image/png, {len(PNG)} bytes)"]
+    assert "to a file first" in error(cell, "%prompt look -m fake/look -m fake/echo --attach @plot -q")
+
+
+def test_with_data_attach_names_the_column(cell, tmp_path, shell):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.png").write_bytes(PNG)
+    shell.user_ns["photos"] = pd.DataFrame({"photo": [f"{tmp_path}/a.png", f"{tmp_path}/b.png"], "n": [1, 2]})
+    cell("%%prompt look -N\nDescribe {{ n }}.")
+    run = cell("%prompt look -m fake/look -d photos --attach photo -q")
+    assert [answer[:5] for answer in run.frame()["answer"]] == ["a.png", "b.png"]
+    assert "the one column" in error(cell, "%prompt look -d photos --attach photo --attach n -q")
+    comparison = cell(
+        "%%prompt look -m fake/look -d photos --attach photo --vs 1 -q\nPlease describe {{ n }}."
+    )
+    assert isinstance(comparison, Comparison)
+
+
+def test_tool_calls_of_a_cell_are_shown(cell):
+    tools = '[{"type": "function", "function": {"name": "weather"}}]'
+    result = cell(f"%%prompt ask =<< ask -m fake/tools -o tools:='{tools}'\nweather?")
+    assert result.tool_calls[0].name == "weather"
+    assert "→ weather()" in result._repr_mimebundle_()["text/html"]

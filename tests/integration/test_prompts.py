@@ -7,7 +7,13 @@ import threading
 import psycopg
 import pytest
 
-from workbench.errors import CompositionError, NameTakenError, TemplateError, UnknownReferenceError
+from workbench.errors import (
+    CompositionError,
+    ConfigError,
+    NameTakenError,
+    TemplateError,
+    UnknownReferenceError,
+)
 
 
 def test_a_saved_prompt_is_found_by_title_version_and_label(wb):
@@ -285,3 +291,14 @@ def test_nobody_can_change_what_a_version_includes(wb, ann_url, admin_url):
         ann.execute(change, [tone.id])
     with psycopg.connect(admin_url.reveal()) as admin, pytest.raises(psycopg.errors.RestrictViolation):
         admin.execute(change, [tone.id])
+
+
+def test_a_closed_workbench_says_so_and_opens_no_connection(wb):
+    prompt = wb.prompts.save("tone", "x")
+    wb.close()
+    wb.close()
+    for call in (wb.prompts.list, prompt, lambda: wb.search_outputs("x"), lambda: wb.run("tone")):
+        with pytest.raises(
+            ConfigError, match=r"this workbench is closed\n→ open it again: wb = workbench.connect"
+        ):
+            call()

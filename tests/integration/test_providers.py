@@ -145,9 +145,7 @@ def test_a_long_request_is_sent_whole():
     assert len(server.asked[0].json["messages"][0]["content"]) == 3_000_000
 
 
-@pytest.mark.parametrize(
-    "options", [{"n": 3}, {"stop": {1, 2}}, {"temperature": float("nan"), "seed": 2**70}]
-)
+@pytest.mark.parametrize("options", [{"stop": {1, 2}}, {"temperature": float("nan"), "seed": 2**70}])
 def test_a_request_that_cannot_be_sent_is_refused_before_the_call(options):
     with ScriptedServer(completion()) as server, pytest.raises(InputError) as caught:
         ask(compatible(server.url), ChatRequest(model="m", messages=(), options=options))

@@ -201,4 +201,4 @@ def test_an_answer_to_a_call_that_was_given_up_is_late_and_counts_for_nothing_bu
             "SELECT status, answer FROM wb.executions WHERE id = %s", [made.id]
         ).fetchone()
     assert found == ("late", "late")
-    assert paid.running.get(run.id).counts.done == 1
+    assert paid.runs.get(run.id).counts.done == 1

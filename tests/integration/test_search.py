@@ -131,7 +131,7 @@ def test_untitled_and_archived_prompts_and_rubrics_are_hidden(library, ann_url):
 
 
 def test_a_renamed_prompt_is_found_by_its_new_title_only(library):
-    library.prompts.keep("tone", "mood")
+    library.prompts.rename("tone", "mood")
     assert titles(library.prompts.search("mood")) == ["mood@2"]
 
 
@@ -479,3 +479,35 @@ def test_prompts_with_a_variable(library):
     assert (len(found), "nosuch" in found.hint) == (0, True)
     with pytest.raises(InputError):
         library.prompts.with_variable("")
+
+
+def test_the_heading_tells_a_limit_from_a_count(wb):
+    for number in range(4):
+        wb.prompts.save(f"p{number}", f"a text {{{{ name }}}} {number}")
+    found = wb.prompts.search("text", limit=3)
+    assert (found.heading, found.hint) == ("the best 3 prompts with text", "a higher limit shows more")
+    assert wb.prompts.search("text", limit=5).heading == "4 prompts with text"
+    assert wb.prompts.with_variable("name", limit=2).heading == "the newest 2 prompts with the variable name"
+
+
+def test_tags_in_a_search_are_no_words_and_a_snippet_cuts_no_variable(wb):
+    wb.prompts.save("bold", "Say <b>extra</b> to {{ name }}")
+    found = wb.prompts.search("<b>extra</b>")
+    assert found.heading == "1 prompt with <b>extra</b>"
+    assert (found["prompt"][0], found["match"][0]) == ("bold", "words")
+    assert found["snippet"][0].endswith("{{ name }}")
+    assert "&lt;b&gt;" in found._repr_mimebundle_()["text/html"]
+    with pytest.raises(InputError, match="no word in the search"):
+        wb.prompts.search("<b></b>")
+
+
+def test_filters_are_named_as_they_were_typed(wb):
+    wb.prompts.save("tone", "a text")
+    assert wb.prompts.search("text", until="2020-01-01").hint == "leave out until=2020-01-01"
+
+
+def test_answers_are_searched_for_exact_words_and_it_is_said(wb):
+    wb.prompts.save("tone", "a reminder")()
+    assert len(wb.search_outputs("reminders")) == 1
+    nothing = wb.search_outputs("remider")
+    assert (len(nothing), "as they are spelt" in nothing.hint) == (0, True)

@@ -49,6 +49,7 @@ def compare(
     power: float = 0.8,
     mde: float | None = None,
     seed: int = 0,
+    complete: bool = True,
 ) -> Comparison:
     """Compare arm B with arm A on one metric; the unit of analysis is the case.
 
@@ -73,6 +74,8 @@ def compare(
         power: power for ``required_n`` and ``mde``.
         mde: the difference to plan for; ``margin`` by default.
         seed: seed of whatever is drawn; stored in the details.
+        complete: False where planned answers are missing from the rows, which the number of cases need
+            not show (one of three samples, a call without an answer): the answer is then INTERIM.
 
     Raises:
         AnalysisInputError: rows or arguments that no honest test can be computed from.
@@ -97,6 +100,7 @@ def compare(
         power=power,
         target=margin if mde is None else mde,
         seed=seed,
+        complete=complete,
     )
     _check(question)
     cases = per_case(rows, failed_as=_failed_as(question))
@@ -169,8 +173,8 @@ def _answer(rows: Rows, cases: Cases, question: Question) -> Comparison:
         warnings=_warnings(rows, cases, found, question, paired=paired),
         notes=(f"{found.note[0].upper()}{found.note[1:]}.",) if found.note else (),
     )
-    if question.n_planned is not None and n_done < question.n_planned:
-        return _interim(base, found, question.n_planned)
+    if not question.complete or (question.n_planned is not None and n_done < question.n_planned):
+        return _interim(base, found, question.n_planned or found.n)
     return _final(base, found)
 
 

@@ -36,6 +36,7 @@ class Question:
         design: ``fixed``.
         n_planned: planned number of cases; None makes the verdict exploratory.
         seed: seed of whatever is drawn.
+        complete: False where planned answers are missing.
 
     """
 
@@ -50,6 +51,7 @@ class Question:
     design: str = "fixed"
     n_planned: int | None = None
     seed: int = 0
+    complete: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -277,7 +277,10 @@ def _equivalent(comparison: Comparison) -> str:
 
 def _interim(comparison: Comparison) -> str:
     left = (comparison.question.n_planned or 0) - comparison.n_done
-    text = f"{_cases(left).replace(' ', ' more ')} until the planned size; p stays hidden until then."
+    if left > 0:
+        text = f"{_cases(left).replace(' ', ' more ')} until the planned size; p stays hidden until then."
+    else:
+        text = "Planned answers are missing; p stays hidden until they are there."
     e_value = comparison.details.get("e_value")
     if e_value is not None:
         text += f" The e-value so far is {e_value:.3g} (evidence that may be looked at at any time)."

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 
 import click
 
+from workbench.cli.budgets import budget
 from workbench.cli.commands import Command, Group, State
 from workbench.cli.database import db
 from workbench.cli.exchange import export_prompts, import_prompts
 from workbench.cli.library import library
 from workbench.cli.models import models
 from workbench.cli.output import complain
-from workbench.cli.projects import ab, run
+from workbench.cli.projects import ab
 from workbench.cli.prompts import prompt
 from workbench.cli.reports import report
+from workbench.cli.runs import run
 from workbench.cli.searches import search_outputs, search_prompts
 from workbench.cli.start import demo, lab
 from workbench.cli.upkeep import clean, doctor, health
@@ -68,6 +70,7 @@ _COMMANDS: tuple[Command | Group, ...] = (
 )
 prompt.add_command(search_prompts)
 run.add_command(search_outputs)
+run.add_command(budget)
 for _command in _COMMANDS:
     root.add_command(_command)
 

@@ -134,11 +134,10 @@ def _prompt_export(file: str | None, *, folder: str | None, kind: str | None, **
 
 
 def _import(place: str, *, kind: str | None, project: str | None, create: bool, as_json: bool) -> int:
-    with opened(None if create else project) as wb:
-        if create and project:
-            wb.use(project)
-        with counting("versions") as told:
-            report = wb.exchange.import_file(place, format=kind, progress=told)
+    with opened(None if create else project) as wb, counting("versions") as told:
+        report = wb.exchange.import_file(
+            place, format=kind, project=project if create else None, progress=told
+        )
     _show(report, as_json=as_json)
     return _SOME_FAILED if report.failures else 0
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from workbench.cli.commands import Group, json_option, opened
 from workbench.cli.output import records, say, show_json, show_table, telling
+from workbench.errors import OptionError
 from workbench.settings import Settings
 
 __all__ = ["models"]
@@ -36,6 +37,7 @@ def _list(*, as_json: bool) -> None:
     columns = ["model", "family", "context", "$/M in, out", "settings"]
     show_table(shown, columns, empty="none yet: workbench models fetch smollm2")
     if rows:
+        click.echo("those of the family fake answer by script: to try things out, at no cost", err=True)
         click.echo("how to write for one of them: workbench models show MODEL", err=True)
 
 
@@ -90,6 +92,52 @@ def _fetch(name: str) -> None:
     with telling() as tell:
         model = fetch_weights(name, Settings.from_env(), tell)
     say(model)
+
+
+@models.command(
+    "limit",
+    examples=[
+        "workbench models limit openrouter --rpm 200",
+        "workbench models limit openrouter/openai/gpt-4o --rpm 60 --tpm 100000 --concurrency 8",
+        "workbench models limit --list --json",
+        "workbench models limit openrouter --remove",
+    ],
+)
+@click.argument("name", required=False)
+@click.option("--rpm", metavar="N", type=float, help="Calls a minute.")
+@click.option("--tpm", metavar="N", type=float, help="Tokens a minute, of prompts and answers.")
+@click.option("--concurrency", metavar="N", type=int, help="Calls in flight.")
+@click.option("--remove", is_flag=True, help="Remove the limits of NAME.")
+@click.option("--list", "listed", is_flag=True, help="List your limits and how they stand.")
+@json_option
+def _limit(name: str | None, *, remove: bool, listed: bool, as_json: bool, **limits: float | None) -> None:
+    """Limit how fast a provider or model is called.
+
+    By all your processes on this database together. NAME is a provider (openrouter) or a model's whole id;
+    a limit that is not named stays as it is.
+    """
+    given = {option: value for option, value in limits.items() if value is not None}
+    if listed + remove + bool(given) != 1 or listed == bool(name):
+        raise OptionError(
+            "say either --list, or a NAME with --rpm, --tpm, --concurrency or --remove",
+            cure="see: workbench models limit --help",
+        )
+    with opened(None) as wb:
+        if name is None:
+            _show_limits(records(wb.models.limits()), as_json=as_json)
+        elif remove:
+            say(f"{wb.models.unlimit(name)} has no limits any more")
+        else:
+            limit = wb.models.limit(name, **given)  # type: ignore[arg-type]
+            show_json(dataclasses.asdict(limit)) if as_json else say(str(limit))
+
+
+def _show_limits(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        show_json(rows)
+    else:
+        columns = ["name", "rpm", "tpm", "concurrency", "in_flight", "pace", "blocked_s"]
+        show_table(rows, columns, empty="no limits; set one with: workbench models limit NAME --rpm N")
 
 
 @models.group("endpoint", cls=Group)

@@ -1,4 +1,4 @@
-"""``workbench prompt|run|ab …``: a look at what a project holds; the work itself is done in notebooks."""
+"""``workbench prompt|ab …``: a look at what a project holds; the work itself is done in notebooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.cli.output import records, say, show_json, show_table
 if TYPE_CHECKING:
     from workbench.core.versions import PromptVersion
 
-__all__ = ["ab", "prompt", "run", "version_record"]
+__all__ = ["ab", "prompt", "version_record"]
 
 _VERSION_FIELDS = (
     "ref",
@@ -87,42 +87,6 @@ def _history(title: str, *, project: str | None, as_json: bool) -> None:
     else:
         columns = ["version", "labels", "delta", "parent", "author", "created_at", "note", "content"]
         show_table(rows, columns, empty="no versions")
-
-
-@click.group(cls=Group)
-def run() -> None:
-    """Look at runs."""
-
-
-@run.command("list", examples=["workbench run list", "workbench run list --limit 100 --json"])
-@click.option(
-    "--limit", default=20, show_default=True, metavar="N", type=click.IntRange(1), help="Only the newest N."
-)
-@project_option
-@json_option
-def _runs(*, limit: int, project: str | None, as_json: bool) -> None:
-    """List a project's runs, newest first.
-
-    What was called, what became of it, and what it cost.
-    """
-    with opened(project) as wb:
-        rows, empty = records(wb.frames.runs(limit=limit)), nothing(wb, "runs")
-    if as_json:
-        show_json(rows)
-    else:
-        columns = [
-            "created_at",
-            "status",
-            "prompts",
-            "models",
-            "calls",
-            "done",
-            "failed",
-            "lost",
-            "cost",
-            "run_id",
-        ]
-        show_table(rows, columns, empty=empty)
 
 
 @click.group(cls=Group)

@@ -22,7 +22,7 @@ _HEAD = """# Command line
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | a check failed, or the server does not run (`doctor`, `health`, `db status`); some records of an import are left out |
+| 1 | a check failed, or the server does not run (`doctor`, `health`, `db status`); some records of an import are left out; calls of a run are without an answer |
 | 2 | an error: two lines on stderr, what is wrong and the cure; `--debug`, at any place, adds the traceback |
 | 130 | interrupted |
 """

@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
 from workbench.core.chat import Message, Role
-from workbench.core.front_matter import has_front_matter, split_front_matter
+from workbench.core.front_matter import front_matter_lines, has_front_matter, split_front_matter
 from workbench.core.templates import Template
+from workbench.core.values import check_text
 from workbench.errors import TemplateError
 
 __all__ = ["PromptBody", "TemplateMessage", "join_turns", "parse_body"]
@@ -44,6 +45,7 @@ class PromptBody:
         content: the turns in canonical text; stored as ``prompts.content``. It has role lines only
             when there is more than a single user's turn.
         front_matter: the settings above the text, checked and read-only.
+        schema_line: the line on which they give a schema, or None; for messages.
 
     ``parse_body(body.content, system=body.system)`` gives the same messages, system and content.
 
@@ -53,6 +55,7 @@ class PromptBody:
     system: str | None = None
     content: str
     front_matter: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    schema_line: int | None = field(default=None, compare=False)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -135,11 +138,16 @@ def parse_body(text: str, *, system: str | None = None) -> PromptBody:
 
     Raises:
         TemplateError: the front matter is wrong, a turn is empty, or there are two system prompts.
+        DataError: it is no text.
 
     >>> parse_body("system:\nYou are terse.\nuser:\nSummarise {{ text }}").messages
     (TemplateMessage(role='user', text='Summarise {{ text }}'),)
     """
-    front_matter, rest = split_front_matter(_NEWLINE.sub("\n", text))
+    check_text(text, what="a prompt")
+    if system is not None:
+        check_text(system, what="a system prompt")
+    whole = _NEWLINE.sub("\n", text)
+    front_matter, rest = split_front_matter(whole)
     turns = _split(rest)
     own_system = turns.pop(0)[1] if turns and turns[0][0] == "system" else ""
     given = _tidy(_NEWLINE.sub("\n", system or ""))
@@ -156,6 +164,7 @@ def parse_body(text: str, *, system: str | None = None) -> PromptBody:
         system=own_system or given or None,
         content=_canonical(messages),
         front_matter=front_matter,
+        schema_line=front_matter_lines(whole)["schema"] if "schema" in front_matter else None,
     )
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self, cast
+
+from workbench.core.attachments import Attachment, read_part
+from workbench.core.replies import ToolCall, choices_of, logprobs_of, message_of, text_of, tool_calls_of
+from workbench.errors import InputError
 
 __all__ = ["Attempt", "ChatRequest", "ChatResponse", "Message", "ModelInfo", "Role", "Usage"]
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 
 #: Body fields that may be stored in ``executions.request_payload``; headers never are.
 BODY_FIELDS = frozenset(
@@ -20,7 +25,7 @@ BODY_FIELDS = frozenset(
         "model", "messages", "temperature", "top_p", "top_k", "min_p", "max_tokens", "max_completion_tokens",
         "seed", "stop", "n", "presence_penalty", "frequency_penalty", "repetition_penalty", "logprobs",
         "top_logprobs", "response_format", "tools", "tool_choice", "reasoning", "reasoning_effort", "provider",
-        "models", "stream", "stream_options", "logit_bias", "grammar", "cache_prompt",
+        "models", "stream", "stream_options", "logit_bias", "grammar", "cache_prompt", "parallel_tool_calls", "plugins",
     }
 )  # fmt: skip
 
@@ -33,10 +38,57 @@ _AMBIGUOUS = frozenset({"read_timeout", "disconnected", "deadline", "cancelled"}
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn: a role and its text."""
+    """One turn: a role and its text, and what goes with it.
+
+    Attributes:
+        role: whose turn it is; ``tool`` for what a called function gave back.
+        content: the text.
+        attachments: pictures and documents, sent after the text.
+        tool_calls: what the assistant asks to be called.
+        tool_call_id: of a tool's turn: the call that it answers.
+        reasoning: of an assistant's turn: OpenRouter's ``reasoning_details``; some models want them back.
+        execution_id: within a conversation, the call that sent the turn first, or that gave it.
+
+    """
 
     role: Role
     content: str
+    attachments: tuple[Attachment, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: tuple[Any, ...] = field(default=(), repr=False)
+    execution_id: uuid.UUID | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], execution_id: uuid.UUID | None = None) -> Self:
+        """Return a message of a stored request, or of an answer."""
+        content, reasoning = record.get("content"), record.get("reasoning_details")
+        parts = content if isinstance(content, list) else []
+        identifier = record.get("tool_call_id")
+        return cls(
+            role=cast("Role", str(record.get("role") or "assistant")),
+            content=text_of(content) or text_of(record.get("refusal")) or "",
+            attachments=tuple(found for part in parts if (found := read_part(part)) is not None),
+            tool_calls=tool_calls_of(record),
+            tool_call_id=identifier if isinstance(identifier, str) else None,
+            reasoning=tuple(reasoning) if isinstance(reasoning, list) else (),
+            execution_id=execution_id,
+        )
+
+    def record(self, *, stored: bool = False) -> dict[str, Any]:
+        """Return the message as a provider takes it; ``stored`` as the ledger keeps it, large attachments by digest."""
+        record: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.attachments:
+            text = [{"type": "text", "text": self.content}] if self.content else []
+            record["content"] = text + [each.part(stored=stored) for each in self.attachments]
+        if self.tool_calls:
+            record["content"] = self.content or None
+            record["tool_calls"] = [call.record() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            record["tool_call_id"] = self.tool_call_id
+        if self.reasoning:
+            record["reasoning_details"] = list(self.reasoning)
+        return record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,11 +108,11 @@ class ChatRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     stream: bool = False
 
-    def body(self) -> dict[str, Any]:
-        """Return the JSON body of an OpenAI-compatible request."""
+    def body(self, *, stored: bool = False) -> dict[str, Any]:
+        """Return the JSON body of an OpenAI-compatible request; ``stored`` with large attachments by their digest."""
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [{"role": m.role, "content": m.content} for m in self.messages],
+            "messages": [message.record(stored=stored) for message in self.messages],
             **self.options,
         }
         if self.stream:
@@ -70,7 +122,23 @@ class ChatRequest:
 
     def payload(self) -> dict[str, Any]:
         """Return what may be stored of the request: the allow-listed fields of the body."""
-        return {name: value for name, value in self.body().items() if name in BODY_FIELDS}
+        return {name: value for name, value in self.body(stored=True).items() if name in BODY_FIELDS}
+
+    def with_attachments(self, attachments: tuple[Attachment, ...]) -> Self:
+        """Return the request with attachments on its last user's message.
+
+        Raises:
+            InputError: there is no such message.
+
+        """
+        if not attachments:
+            return self
+        last = max((n for n, each in enumerate(self.messages) if each.role == "user"), default=None)
+        if last is None:
+            raise InputError("the prompt has no user's turn to attach to", cure="end it with a section user:")
+        message = self.messages[last]
+        more = replace(message, attachments=(*message.attachments, *attachments))
+        return replace(self, messages=(*self.messages[:last], more, *self.messages[last + 1 :]))
 
     def digest(self) -> str:
         """Return the SHA-256 of what determines the answer: model, messages and options."""
@@ -152,6 +220,21 @@ class ChatResponse:
     latency_ms: int = 0
     ttft_ms: int | None = None
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts of all choices: several where ``n`` asked for them; the first is ``text``."""
+        return choices_of(self.raw)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """What the first choice asks to be called."""
+        return tool_calls_of(message_of(self.raw))
+
+    @property
+    def logprobs(self) -> list[Any] | None:
+        """The first choice's tokens with their log probabilities, where they were asked for."""
+        return logprobs_of(self.raw)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,7 +101,7 @@ def fills(records: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 
 def fill(
-    records: Iterable[Mapping[str, Any]], values: Mapping[str, Any], *, where: str = ""
+    records: Iterable[Mapping[str, Any]], values: Mapping[str, Any], *, where: str = "", give: str = ""
 ) -> Mapping[str, Any]:
     """Return the values of one call: checked against the declarations, defaults in the place of missing ones.
 
@@ -112,6 +112,7 @@ def fill(
         records: the stored records of a version.
         values: any names; those that were not declared are passed on as they are.
         where: stands before the message, such as ``"row 3: "``.
+        give: how a missing value is given, ``{}`` for its name, such as ``"-p {}=…"``.
 
     Raises:
         VariableTypeError: a value is not of the declared type, or not among the allowed ones.
@@ -126,7 +127,7 @@ def fill(
         name for record in kept if record.get("required") and (name := str(record["name"])) not in values
     ]
     if missing:
-        error = missing_error(missing, values)
+        error = missing_error(missing, values, give=give)
         raise UndefinedVariableError(f"{where}{error.message}", cure=error.cure)
     filled = dict(values)
     for record in kept:
@@ -303,7 +304,10 @@ def _type_problem(kind: str, value: Any) -> str:
         "object": isinstance(value, dict),
         "any": True,
     }
-    return "" if fits[kind] else f"must be {_ARTICLES.get(kind, f'a {kind}')}, not {_described(value)}"
+    # What an older version stored, or SQL, may be of no type that there is: it holds nobody up.
+    return (
+        "" if fits.get(kind, True) else f"must be {_ARTICLES.get(kind, f'a {kind}')}, not {_described(value)}"
+    )
 
 
 def _described(value: Any) -> str:

@@ -39,6 +39,8 @@ class Card:
         rows: its cells, as text.
         numeric: positions of the columns that hold numbers.
         marked: positions of the columns in which words are marked (``core.search``).
+        alerts: (code, sentence) of what must not be overlooked.
+        bar: how far something is: shares of what went well, what failed, what was lost; None for no bar.
         note: the small line at the end.
 
     """
@@ -49,6 +51,8 @@ class Card:
     rows: Sequence[Sequence[str]] = ()
     numeric: Sequence[int] = ()
     marked: Sequence[int] = ()
+    alerts: Sequence[tuple[str, str]] = ()
+    bar: Sequence[float] | None = None
     note: str = ""
 
 

@@ -1,7 +1,12 @@
-"""Front matter: the settings that a prompt brings along, as YAML between two ``---`` lines."""
+"""Front matter: the settings that a prompt brings along, as YAML between two ``---`` lines.
+
+The same keys are settings where a prompt is saved from Python or imported, with the same checks.
+"""
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -17,7 +22,10 @@ from workbench.errors import DataError, TemplateError, did_you_mean
 __all__ = [
     "FORMATS",
     "FRONT_MATTER_KEYS",
+    "SETTINGS",
     "check_keys",
+    "check_settings",
+    "front_matter_lines",
     "has_front_matter",
     "read_yaml",
     "split_front_matter",
@@ -70,6 +78,26 @@ _KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
 
 FRONT_MATTER_KEYS: Final = tuple(_KEYS)
 
+#: Those of the keys that are settings: content of the version.
+SETTINGS: Final = (
+    "model", "temperature", "top_p", "max_tokens", "seed", "stop", "schema", "format",
+)  # fmt: skip
+#: Names of providers' options that look like one of ours.
+_NO_SLIP: Final = frozenset(
+    {
+        "top_k",
+        "top_a",
+        "top_n",
+        "min_p",
+        "models",
+        "stop_token_ids",
+        "min_tokens",
+        "max_new_tokens",
+        "max_completion_tokens",
+    }
+)
+_LIKE: Final = 0.75
+
 
 def has_front_matter(text: str) -> bool:
     """Whether a text would be taken to begin with front matter."""
@@ -95,6 +123,16 @@ def split_front_matter(text: str) -> tuple[Mapping[str, Any], str]:
         return MappingProxyType({}), text
     values = read_yaml(match["yaml"], what="front matter", first_line=2, cure=_CURE)
     return MappingProxyType(values), text[match.end() :]
+
+
+def front_matter_lines(text: str) -> Mapping[str, int]:
+    r"""Return the line of each key of a text's front matter, for messages; a key inside another is ``outer.inner``.
+
+    >>> front_matter_lines("---\nmodel: local/smollm2\n---\nHello")
+    {'model': 2}
+    """
+    match = _FENCE.match(text)
+    return {} if match is None else _load(match["yaml"], "front matter", 2, _CURE)[1]
 
 
 def read_yaml(
@@ -151,12 +189,63 @@ def check_keys(
     for name, value in values.items():
         place = f"{what}, line {lines[name]}" if name in lines else what
         if name in also:
-            if not also[name](value):
+            try:
+                fits = also[name](value)
+            except TemplateError as error:
+                raise TemplateError(f"{place}: {error.message}", cure=error.cure) from error
+            if not fits:
                 raise TemplateError(f"{place}: {name} cannot be {value!r:.80}")
             continue
         _check(name, value, place)
         if name == "variables":
             _check_variables(value, what, place, lines)
+
+
+def check_settings(values: Mapping[str, Any], *, strict: bool = True) -> dict[str, Any]:
+    """Return the settings of a prompt as they are stored; what stands under ``options`` goes to the provider as it is.
+
+    Args:
+        values: setting → value; None leaves one open. The schema is not looked at: it may be a class.
+        strict: refuse names that look misspelt, and what is no setting but an argument of its own; not for what
+            another tool wrote.
+
+    Raises:
+        TemplateError: a value does not fit, or a name is none; the message names the key.
+        DataError: a value has no JSON form.
+
+    >>> check_settings({"temperature": 0, "options": {"top_k": 5}})
+    {'top_k': 5, 'temperature': 0}
+    """
+    if not isinstance(values, Mapping):
+        raise TemplateError(
+            f"settings must be a mapping, not {values!r:.80}", cure="write settings={'temperature': 0}"
+        )
+    given = {name: value for name, value in values.items() if name != "options"}
+    options = values.get("options") or {}
+    _check("options", options, "settings")
+    for name, value in given.items():
+        if name in SETTINGS and name != "schema" and value is not None:
+            _check(name, value, "settings")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TemplateError(f"settings: {name} cannot be {value!r}", cure="JSON has no such number")
+        if strict and name not in SETTINGS:
+            _check_slip(str(name))
+    schema = {"schema": given.pop("schema")} if "schema" in given else {}
+    kept: dict[str, Any] = plain({**options, **given}, what="settings")
+    return {**kept, **schema}
+
+
+def _check_slip(name: str) -> None:
+    if name in _KEYS:
+        raise TemplateError(
+            f"settings: {name} is no setting", cure=f"give it beside them, or as {name}: in front matter"
+        )
+    close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=_LIKE)
+    if close and name not in _NO_SLIP:
+        raise TemplateError(
+            f"settings: there is no key {name!r:.80}",
+            cure=f"did you mean {close[0]!r}? An option of the provider's stands under options: {{'options': {{{name!r:.80}: …}}}}",
+        )
 
 
 def _load(text: str, what: str, first_line: int, cure: str) -> tuple[dict[str, Any], dict[str, int]]:

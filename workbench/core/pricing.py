@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from workbench.core.chat import ModelInfo, Usage
 
-__all__ = ["FREE", "Cost", "CostSource", "Price", "PriceTable", "cost_of"]
+__all__ = ["FREE", "PERIODS", "Cost", "CostSource", "Price", "PriceTable", "cost_of"]
 
 CostSource = Literal["provider", "price", "cache"]
+
+#: What a budget may be for, and how that is said; days and months begin at 00:00 UTC.
+PERIODS: Mapping[str, str] = MappingProxyType({"day": "per day", "month": "per month", "total": "in total"})
 
 #: The resolution of every stored amount: numeric(18,10).
 _STEP = Decimal("1e-10")

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from workbench.errors import InputError, NameTakenError, UnknownReferenceError
 
-__all__ = ["LATEST", "SCRATCH", "Ref", "check_label", "check_title", "parse_ref"]
+__all__ = [
+    "LATEST",
+    "SCRATCH",
+    "Ref",
+    "check_label",
+    "check_tags",
+    "check_title",
+    "parse_ref",
+    "texts",
+]
 
 #: The label that the system moves at every save.
 LATEST: Final = "latest"
@@ -22,6 +32,7 @@ SCRATCH: Final = "scratch/"
 
 _MAX_TITLE: Final = 255
 _MAX_LABEL: Final = 64
+_MAX_TAG: Final = 200
 _MAX_VERSION: Final = 2**31 - 1
 _VERSION: Final = re.compile(r"[vV]?[0-9]+")
 _LABEL: Final = re.compile(r"[^\W\d][\w.-]*")
@@ -56,6 +67,11 @@ def parse_ref(text: str) -> Ref:
     >>> parse_ref("classify@prod")
     Ref(title='classify', version=None, label='prod')
     """
+    if not isinstance(text, str):
+        raise UnknownReferenceError(
+            f"{text!r:.100} is no reference, but a {type(text).__name__}",
+            cure="write title, title@3 or title@label",
+        )
     title, at, mark = text.partition("@")
     try:
         title = check_title(title, system=True)
@@ -82,6 +98,8 @@ def check_title(title: str, *, system: bool = False) -> str:
         NameTakenError: the title is empty, too long, or not allowed; the message says which.
 
     """
+    if not isinstance(title, str):
+        raise NameTakenError(f"a title is text, not {title!r:.100}", cure="give one, such as 'classify'")
     name = unicodedata.normalize("NFC", title).strip()
     if not name:
         raise NameTakenError("a title cannot be empty", cure="give one, such as 'classify'")
@@ -114,6 +132,8 @@ def check_label(label: str, *, system: bool = False) -> str:
         NameTakenError: the label is not allowed; the message says why.
 
     """
+    if not isinstance(label, str):
+        raise NameTakenError(f"a label is text, not {label!r:.100}", cure="use a word, such as 'prod'")
     name = unicodedata.normalize("NFC", label).strip()
     if _VERSION.fullmatch(name):
         raise NameTakenError(f"the label {name!r} looks like a version", cure="use a word, such as 'prod'")
@@ -127,6 +147,50 @@ def check_label(label: str, *, system: bool = False) -> str:
             f"the label {LATEST!r} is moved by every save, never by hand", cure="use another, such as 'prod'"
         )
     return name
+
+
+def check_tags(tags: Any) -> tuple[str, ...]:
+    """Return tags as they are stored: trimmed, each once.
+
+    Args:
+        tags: one tag, or several.
+
+    Raises:
+        InputError: a tag is empty, too long, no text, or has a control character.
+
+    >>> check_tags("support")
+    ('support',)
+    """
+    found = []
+    for tag in texts(tags, what="tags"):
+        name = unicodedata.normalize("NFC", tag).strip()
+        if not name or len(name) > _MAX_TAG:
+            raise InputError(
+                f"the tag {name!r:.60} has {len(name):,} characters", cure=f"give it 1 to {_MAX_TAG}"
+            )
+        if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
+            raise InputError(f"the tag {name!r:.100} contains a control character", cure="remove it")
+        found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def texts(value: Any, *, what: str) -> tuple[str, ...]:
+    """Return a list of texts; a text alone is a list of one, never of its letters.
+
+    Raises:
+        InputError: it is something else.
+
+    >>> texts("dunning", what="builds_on")
+    ('dunning',)
+    """
+    if isinstance(value, str):
+        return (value,)
+    found = tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(each, str) for each in found):
+        raise InputError(
+            f"{what} must be text, or a list of texts, not {value!r:.80}", cure="put each in quotes"
+        )
+    return found
 
 
 def _version(mark: str) -> int:

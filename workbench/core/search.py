@@ -20,7 +20,9 @@ __all__ = [
     "shown_of",
     "single_line",
     "stems_of",
+    "typed",
     "typed_words",
+    "whole_braces",
     "without_marks",
 ]
 
@@ -32,15 +34,16 @@ MAX_QUERY: Final = 1_000
 
 _MAX_ROWS: Final = 1_000
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>")
 _LEXEME: Final = re.compile(r"(!?)'((?:[^']|'')+)'")
 #: Words that are looked at for a misspelling; a longer query is no typo.
 _MAX_WORDS: Final = 6
 
 
 def clean_query(text: str) -> str:
-    r"""Return a query as the database can read it: one line, no control characters.
+    r"""Return a query as the database can read it: one line, no control characters, no tags.
 
-    ``/``, ``.`` and ``_`` separate words, as they do in what is searched.
+    ``/``, ``.`` and ``_`` separate words, as they do in what is searched; a tag such as ``<b>`` is none there.
 
     Raises:
         InputError: there is nothing in it, or too much.
@@ -58,13 +61,21 @@ def clean_query(text: str) -> str:
             f"the search has {len(text):,} characters",
             cure=f"shorten it to {MAX_QUERY:,}; a few words find more",
         )
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    words = " ".join(printable.translate(str.maketrans("/._", "   ")).split())
+    words = " ".join(_TAG.sub(" ", typed(text)).translate(str.maketrans("/._<>", "     ")).split())
     if not any(letter.isalnum() for letter in words):
         raise InputError(
             f"there is no word in the search {text.strip()!r:.60}", cure="give one or more words to look for"
         )
     return words
+
+
+def typed(text: str) -> str:
+    r"""Return a query as it was typed, on one line and without control characters: what a heading shows.
+
+    >>> typed(" <b>late</b>\n payment ")
+    '<b>late</b> payment'
+    """
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def check_limit(limit: object) -> int:
@@ -152,6 +163,20 @@ def near_words(word: str) -> list[str]:
 def single_line(text: str) -> str:
     """Return a snippet on one line."""
     return " ".join(text.split())
+
+
+def whole_braces(text: str) -> str:
+    """Return a snippet in which no variable is cut in half.
+
+    >>> whole_braces("Hello {{ name … name }} of {{ firm }}")
+    'Hello {{ name }} … {{ name }} of {{ firm }}'
+    """
+    parts = []
+    for part in text.split(" … "):
+        whole = f"{part} }}}}" if part.rfind("{{") > part.rfind("}}") else part
+        first = whole.find("}}")
+        parts.append(f"{{{{ {whole}" if first >= 0 and "{{" not in whole[:first] else whole)
+    return " … ".join(parts)
 
 
 def shown_marks(text: str) -> str:

@@ -97,13 +97,23 @@ def _parse(text: str) -> Template:
     return Template(text, variables, required, tree)
 
 
-def missing_error(missing: Sequence[str], values: Mapping[Any, Any]) -> UndefinedVariableError:
-    """Return the error for variables that are not given, with the names that are."""
+def missing_error(
+    missing: Sequence[str], values: Mapping[Any, Any], *, give: str = ""
+) -> UndefinedVariableError:
+    """Return the error for variables that are not given, with the names that are.
+
+    Args:
+        missing: the names.
+        values: what was given.
+        give: how a value is given there, ``{}`` for its name: ``"-p {}=…"``; empty where it comes from a row.
+
+    """
     names = ", ".join(map(repr, missing))
     verb = "variable {} is" if len(missing) == 1 else "variables {} are"
     known = [name for name in values if isinstance(name, str)]  # a frame's columns may be numbers
     guesses = [guess for guess in (did_you_mean(name, known) for name in missing) if guess]
+    way = [f"give it with {give.format(missing[0])}"] if give else []
     return UndefinedVariableError(
         f"the {verb.format(names)} not given",
-        cure=f"{'; '.join([*guesses, available(known)])}; or write {{{{ {missing[0]} | default('…') }}}}",
+        cure=f"{'; '.join([*guesses, available(known), *way])}; or write {{{{ {missing[0]} | default('…') }}}}",
     )

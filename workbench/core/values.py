@@ -14,7 +14,7 @@ from uuid import UUID
 
 from workbench.errors import DataError
 
-__all__ = ["MAX_ROWS", "plain", "storable"]
+__all__ = ["MAX_ROWS", "check_text", "plain", "storable"]
 
 #: Rows of a DataFrame, or values of a Series, that one value may have: examples for a prompt, not a data set.
 MAX_ROWS = 1_000
@@ -57,6 +57,22 @@ def plain(value: Any, *, what: str, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [plain(inner, what=what, depth=depth + 1) for inner in value]
     return _foreign(value, what, depth)
+
+
+def check_text(value: Any, *, what: str) -> str:
+    """Return a value that must be text.
+
+    Args:
+        value: anything.
+        what: what it is, with its article: ``"a note"``.
+
+    Raises:
+        DataError: it is none.
+
+    """
+    if not isinstance(value, str):
+        raise DataError(f"{what} is text, not {value!r:.80}", cure="give it as a string")
+    return value
 
 
 def storable(text: str, *, what: str) -> str:

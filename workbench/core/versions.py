@@ -6,20 +6,21 @@ import datetime as dt
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from workbench.core.callers import Caller, TextStream
 from workbench.core.declarations import signature
 from workbench.core.display import Rich
-from workbench.errors import CompositionError, ConfigError
+from workbench.core.replies import ToolCall
+from workbench.errors import CompositionError, ConfigError, UndefinedVariableError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Caller",
     "Include",
     "PromptResult",
     "PromptVersion",
@@ -28,24 +29,6 @@ __all__ = [
     "parse_json",
     "strip_fence",
 ]
-
-
-class Caller(Protocol):
-    """What a version needs to be called like a function; a ``Workbench`` is one."""
-
-    def ask(
-        self, prompt: PromptVersion, *, variables: Mapping[str, Any], model: str | None, schema: Any
-    ) -> PromptResult:
-        """Answer one call."""
-
-    async def aask(
-        self, prompt: PromptVersion, *, variables: Mapping[str, Any], model: str | None, schema: Any
-    ) -> PromptResult:
-        """Answer one call on the caller's own event loop."""
-
-    @property
-    def run(self) -> Callable[..., Any]:
-        """Answer every row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,8 +109,8 @@ class PromptVersion(Rich):
 
     @property
     def ref(self) -> str:
-        """The reference of exactly this version, such as ``tone@3``."""
-        return f"{self.title}@{self.version}"
+        """The reference of exactly this version, such as ``tone@3``; of one that is not saved yet, its title."""
+        return f"{self.title}@{self.version}" if self.version else self.title
 
     @property
     def news(self) -> str:
@@ -139,27 +122,65 @@ class PromptVersion(Rich):
         """The names of the variables, in order of appearance."""
         return tuple(str(variable["name"]) for variable in self.variables)
 
-    def __call__(self, *, model: str | None = None, schema: Any = None, **variables: Any) -> PromptResult:
+    def __call__(
+        self, /, *, model: str | None = None, schema: Any = None, attach: Any = (), **variables: Any
+    ) -> PromptResult:
         """Answer one call: ``p(text="…")``; with ``schema=Model`` the answer is checked, and ``result.parsed`` is one.
 
-        Where the text itself reads a variable called ``schema``, that is what ``schema=`` gives.
-        """
-        values, schema = self._with_schema(variables, schema)
-        return self._bound().ask(self, variables=values, model=model, schema=schema)
+        ``attach="photo.png"`` sends a picture or a PDF along: a path, bytes, an https address, or a list of them.
+        Where the text itself reads a variable called ``schema`` or ``attach``, that is what the keyword gives. One
+        called ``model`` is given by ``wb.ask(p, variables={"model": …})``.
 
-    async def acall(self, *, model: str | None = None, schema: Any = None, **variables: Any) -> PromptResult:
+        Raises:
+            InputError: a variable is given that the prompt does not read.
+
+        """
+        return self._bound().ask(self, **self._asked(model, schema, attach, variables))
+
+    async def acall(
+        self, /, *, model: str | None = None, schema: Any = None, attach: Any = (), **variables: Any
+    ) -> PromptResult:
         """Answer one call, awaited."""
-        values, schema = self._with_schema(variables, schema)
-        return await self._bound().aask(self, variables=values, model=model, schema=schema)
+        return await self._bound().aask(self, **self._asked(model, schema, attach, variables))
+
+    def stream(
+        self, /, *, model: str | None = None, schema: Any = None, attach: Any = (), **variables: Any
+    ) -> TextStream:
+        """Answer one call piece by piece; afterwards the stream has its ``result``.
+
+        Example:
+            >>> for piece in p.stream(text="…"):  # doctest: +SKIP
+            ...     print(piece, end="")
+
+        """
+        return self._bound().stream(self, **self._asked(model, schema, attach, variables))
+
+    def astream(
+        self, /, *, model: str | None = None, schema: Any = None, attach: Any = (), **variables: Any
+    ) -> TextStream:
+        """Answer one call piece by piece: ``async for piece in p.astream(text="…")``."""
+        return self._bound().astream(self, **self._asked(model, schema, attach, variables))
 
     def map(self, data: pd.DataFrame | str, *, model: str | None = None, **options: Any) -> Any:
         """Answer every row of a DataFrame or dataset; the same as ``wb.run(self, data=data)``."""
         return self._bound().run(self, data=data, model=model, **options)
 
-    def _with_schema(self, variables: dict[str, Any], schema: Any) -> tuple[dict[str, Any], Any]:
-        if schema is None or "schema" not in self.names:
-            return variables, schema
-        return {**variables, "schema": schema}, None
+    def _asked(
+        self, model: str | None, schema: Any, attach: Any, variables: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the workbench is asked; a keyword that the text reads as a variable is one."""
+        if any(each["name"] == "model" and each.get("required") for each in self.variables):
+            raise UndefinedVariableError(
+                f"{self.ref} reads a variable 'model', and model= of a call names the model to ask",
+                cure="wb.ask(p, variables={'model': …, …}), or rename the variable",
+            )
+        values, rest = dict(variables), {"schema": None, "attach": ()}
+        for name, value in {"schema": schema, "attach": attach}.items():
+            if name in self.names and value is not rest[name]:
+                values[name] = value
+            else:
+                rest[name] = value
+        return {"variables": values, "model": model, **rest}
 
     def _bound(self) -> Caller:
         if self.caller is None:
@@ -189,6 +210,12 @@ class PromptResult(Rich):
         format: how it is shown: ``text``, ``markdown``, ``json``, ``html`` or ``code``.
         parsed: what the schema made of the answer: an instance of the class that was given, else the JSON value;
             None without a schema.
+        choices: the texts of all choices, where ``n`` asked for several; the first is ``text``.
+        tool_calls: what the model asks to be called; an answer of nothing else has an empty text.
+        logprobs: the tokens with their log probabilities, where they were asked for.
+        tokens_cached: of the prompt's tokens those that the provider had in its cache.
+        tokens_reasoning: of the answer's tokens those that the model thought with.
+        attached: what was sent along, such as ``photo.png (image/png, 34 kB)``.
 
     """
 
@@ -206,6 +233,12 @@ class PromptResult(Rich):
     ttft_ms: int | None = None
     format: str = "text"
     parsed: Any = None
+    choices: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: Sequence[Any] | None = field(default=None, repr=False)
+    tokens_cached: int | None = None
+    tokens_reasoning: int | None = None
+    attached: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
@@ -219,16 +252,20 @@ class PromptResult(Rich):
 
     @property
     def status_line(self) -> str:
-        """One line: version, model, tokens, cost, time."""
+        """One line: version, model, what was attached, tokens, cost, time."""
         tokens = sum(filter(None, (self.tokens_prompt, self.tokens_completion)))
+        told = {"cached": self.tokens_cached, "reasoning": self.tokens_reasoning}
+        of_them = ", ".join(f"{count:,} {what}" for what, count in told.items() if count)
         parts = [
             f"{self.prompt}{f' ({self.change})' if self.change else ''}",
             self.model,
-            f"{tokens:,} tok" if tokens else "tokens unknown",
+            ", ".join(self.attached),
+            (f"{tokens:,} tok" if tokens else "tokens unknown") + (f" ({of_them})" if of_them else ""),
+            f"1 of {len(self.choices)} choices" if len(self.choices) > 1 else "",
             format_cost(self.cost, self.cost_source),
             f"{self.latency_ms / 1000:.1f} s",
         ]
-        return " · ".join(parts)
+        return " · ".join(part for part in parts if part)
 
     def __str__(self) -> str:
         return self.text

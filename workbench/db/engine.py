@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from workbench.db.border import driver_errors, place
 from workbench.db.migrate import check_revision
 from workbench.db.spool import Drained, Spool
 from workbench.db.urls import conninfo_url, driver_url
-from workbench.errors import DatabaseUrlError
+from workbench.errors import ConfigError, DatabaseUrlError
 from workbench.secret import Secret
 
 __all__ = ["Database", "Session"]
@@ -46,6 +47,11 @@ _PATIENCE = {
 _FRESH_PLANS = "SET plan_cache_mode = force_custom_plan"
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what psycopg logs of a batch that has failed: its error is raised, and ours says it once."""
+    return not str(record.msg).startswith("error ignored terminating")
+
+
 class Database:
     """The connections of one person to one database.
 
@@ -64,6 +70,8 @@ class Database:
     def __init__(self, url: Secret, *, pooled: bool = True, spool: Path | None = None) -> None:
         self.url = conninfo_url(url, application_name="workbench", **_PATIENCE)
         self.pooled = pooled
+        logging.getLogger("psycopg").addFilter(_is_news)
+        self._is_closed = False
         options: dict[str, Any] = {
             "pool_size": 3,
             "max_overflow": 2,
@@ -92,6 +100,7 @@ class Database:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """One transaction: committed at the end, rolled back on an error; the driver's errors become ours."""
+        self._check_open()
         with (
             driver_errors(self.url),
             Session(self.engine, expire_on_commit=False) as session,
@@ -102,6 +111,7 @@ class Database:
     @contextmanager
     def driver(self) -> Iterator[psycopg.Connection[Any]]:
         """One pooled psycopg connection in a transaction, for COPY, pipelines and ``unnest``."""
+        self._check_open()
         with driver_errors(self.url), self.engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
@@ -137,9 +147,14 @@ class Database:
             return self.spool.drain(raw)
 
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Close every pooled connection; whatever is asked for afterwards is refused, and opens none."""
+        self._is_closed = True
         self.spool.close()
         self.engine.dispose()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ConfigError("this workbench is closed", cure="open it again: wb = workbench.connect()")
 
     def _check(self, who: Any, connection: Any) -> uuid.UUID:
         if who is None or who["admin"]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from psycopg import DataError as DriverDataError
 from psycopg import sql
 
-from workbench.errors import DataError, InputError, did_you_mean
+from workbench.errors import DataError, InputError, UnknownReferenceError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,16 +24,16 @@ __all__ = [
     "EVALUATIONS",
     "EXECUTIONS",
     "FIELD_TYPES",
-    "RUNS",
     "STATISTICS",
     "TESTS",
+    "Columns",
     "arms",
     "costs",
     "evaluations",
     "executions",
+    "fetch",
     "frame_of",
     "jsonb",
-    "runs",
     "statistics",
     "tests",
 ]
@@ -71,12 +72,6 @@ COSTS: Columns = {
     "tokens_prompt": "Int64", "tokens_completion": "Int64", "cost": "float64", "cost_unknown": "Int64",
 }  # fmt: skip
 
-#: Columns of ``wb.frames.runs()``.
-RUNS: Columns = {
-    "run_id": "str", "created_at": _TIME, "status": "str", "prompts": "str", "models": "str", "calls": "Int64",
-    "done": "Int64", "failed": "Int64", "lost": "Int64", "cost": "float64", "finished_at": _TIME,
-}  # fmt: skip
-
 #: Columns of ``wb.frames.tests()``.
 TESTS: Columns = {
     "name": "str", "created_at": _TIME, "status": "str", "a": "str", "b": "str", "metric": "str", "dataset": "str",
@@ -101,8 +96,10 @@ _ARMS = """
 SELECT DISTINCT ON (e.case_key, e.variant, e.sample)
        e.case_key, c.cluster_id, e.variant, e.sample, e.status, e.error_code, e.answer, c.expected,
        v.parsed, v.unparsed, coalesce(v.passed, e.passed), coalesce(v.score, e.score),
-       e.cost_estimate::float8, e.execution_time_ms::float8, e.tokens_total::float8
+       CASE WHEN e.cost_source IS DISTINCT FROM 'cache' THEN e.cost_estimate::float8 END,
+       CASE WHEN e.cost_source IS DISTINCT FROM 'cache' THEN e.execution_time_ms::float8 END, e.tokens_total::float8
 FROM wb.executions e
+JOIN wb.model_configs m ON m.id = e.model_config_id
 LEFT JOIN wb.cases c ON c.id = e.case_id
 LEFT JOIN LATERAL (
     SELECT v.scores ->> 'parsed' AS parsed, (v.scores ->> 'unparsed')::boolean AS unparsed, v.passed,
@@ -112,20 +109,8 @@ LEFT JOIN LATERAL (
     ORDER BY v.created_at LIMIT 1
 ) v ON true
 WHERE e.run_id = ANY (%(runs)s::uuid[]) AND e.purpose = 'run'
+  AND (%(prompt)s::uuid IS NULL OR e.prompt_id = %(prompt)s) AND (%(model)s::text IS NULL OR m.model_id = %(model)s)
 ORDER BY e.case_key, e.variant, e.sample, (e.status = 'done') DESC, e.created_at DESC
-"""
-
-_RUNS = """
-SELECT v.run_id, v.created_at, v.status, names.prompts, names.models, v.n_planned, v.done, v.failed, v.lost, v.cost,
-       v.finished_at
-FROM wb.v_runs v
-JOIN wb.runs r ON r.id = v.run_id
-LEFT JOIN LATERAL (
-    SELECT string_agg(DISTINCT arm ->> 'prompt', ', ') AS prompts, string_agg(DISTINCT arm ->> 'model', ', ') AS models
-    FROM jsonb_array_elements(v.plan -> 'arms') arm
-) names ON true
-WHERE r.project_id = %(project)s
-ORDER BY v.created_at DESC, v.run_id LIMIT %(limit)s
 """
 
 _TESTS = """
@@ -170,18 +155,22 @@ def executions(
     for column, value in (where or {}).items():
         _known(column, EXECUTIONS)
         conditions.append(sql.SQL("v.{} = {}").format(sql.Identifier(column), value))
-    names = [sql.SQL("v.{}").format(sql.Identifier(name)) for name in kept]
-    names += [sql.SQL("f.{}").format(sql.Identifier(name)) for name in added]
-    query = sql.SQL(
-        "SELECT {} FROM wb.v_executions v {} WHERE {} ORDER BY v.created_at DESC, v.position DESC, v.sample DESC, v.variant DESC, v.execution_id {}"
-    ).format(
-        sql.SQL(", ").join(names),
-        _record("v.answer_json", added),
-        sql.SQL(" AND ").join(conditions),
-        sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
-    )
+
+    def query(read: Mapping[str, str]) -> sql.Composed:
+        names = [sql.SQL("v.{}").format(sql.Identifier(name)) for name in kept]
+        names += [sql.SQL("f.{}").format(sql.Identifier(name)) for name in read]
+        return sql.SQL(
+            "SELECT {} FROM wb.v_executions v {} WHERE {} ORDER BY v.created_at DESC, v.position DESC, v.sample DESC, v.variant DESC, v.execution_id {}"
+        ).format(
+            sql.SQL(", ").join(names),
+            _record("v.answer_json", read),
+            sql.SQL(" AND ").join(conditions),
+            sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
+        )
+
     columns = {**kept, **{name: FIELD_TYPES[kind] for name, kind in added.items()}}
-    return _fetch(database, query, columns).iloc[::-1].reset_index(drop=True)
+    with _naming(database, query, added):
+        return fetch(database, query(added), columns).iloc[::-1].reset_index(drop=True)
 
 
 def evaluations(
@@ -191,12 +180,35 @@ def evaluations(
     query = sql.SQL(
         "SELECT {} FROM wb.v_scores WHERE project_id = {} AND ({}::uuid IS NULL OR run_id = {}) ORDER BY created_at, execution_id"
     ).format(sql.SQL(", ").join(map(sql.Identifier, EVALUATIONS)), project_id, run_id, run_id)
-    return _fetch(database, query, EVALUATIONS)
+    return fetch(database, query, EVALUATIONS)
 
 
-def arms(database: Database, runs: Sequence[uuid.UUID], *, scorer: str | None = None) -> pd.DataFrame:
-    """Return one row for each case, arm and sample of some runs; a retried call counts once, by its best outcome."""
-    return _fetch(database, sql.SQL(_ARMS), ARMS, {"runs": list(runs), "scorer": scorer})
+def arms(
+    database: Database,
+    runs: Sequence[uuid.UUID],
+    *,
+    scorer: str | None = None,
+    prompt_id: uuid.UUID | str | None = None,
+    model: str | None = None,
+) -> pd.DataFrame:
+    """Return one row for each case, arm and sample of some runs; a retried call counts once, by its best outcome.
+
+    An answer from the cache has neither cost nor latency: nothing was called.
+
+    Args:
+        database: the person's database.
+        runs: the runs.
+        scorer: whose scores; by default those of the first.
+        prompt_id: only this version's answers, for runs whose arms have no variants.
+        model: only this model's.
+
+    """
+    return fetch(
+        database,
+        sql.SQL(_ARMS),
+        ARMS,
+        {"runs": list(runs), "scorer": scorer, "prompt": prompt_id, "model": model},
+    )
 
 
 def costs(database: Database, project: str | None = None) -> pd.DataFrame:
@@ -204,17 +216,12 @@ def costs(database: Database, project: str | None = None) -> pd.DataFrame:
     query = sql.SQL(
         "SELECT {} FROM wb.v_costs WHERE {}::text IS NULL OR project = {} ORDER BY day, model"
     ).format(sql.SQL(", ").join(map(sql.Identifier, COSTS)), project, project)
-    return _fetch(database, query, COSTS)
-
-
-def runs(database: Database, project_id: uuid.UUID, *, limit: int | None = None) -> pd.DataFrame:
-    """Return a project's runs, newest first, in the columns of :data:`RUNS`."""
-    return _fetch(database, sql.SQL(_RUNS), RUNS, {"project": project_id, "limit": limit})
+    return fetch(database, query, COSTS)
 
 
 def tests(database: Database, project_id: uuid.UUID) -> pd.DataFrame:
     """Return a project's A/B tests with their verdicts, newest first, in the columns of :data:`TESTS`."""
-    return _fetch(database, sql.SQL(_TESTS), TESTS, {"project": project_id})
+    return fetch(database, sql.SQL(_TESTS), TESTS, {"project": project_id})
 
 
 def statistics(database: Database, projects: Sequence[uuid.UUID] | None = None) -> pd.DataFrame:
@@ -223,21 +230,94 @@ def statistics(database: Database, projects: Sequence[uuid.UUID] | None = None) 
     query = sql.SQL(
         "SELECT {} FROM wb.v_stats WHERE {}::uuid[] IS NULL OR project_id = ANY ({}) ORDER BY project, person"
     ).format(sql.SQL(", ").join(map(sql.Identifier, STATISTICS)), chosen, chosen)
-    return _fetch(database, query, STATISTICS)
+    return fetch(database, query, STATISTICS)
 
 
 def jsonb(
-    database: Database, table: str, column: str, fields: Mapping[str, str], *, limit: int | None = None
+    database: Database,
+    table: str,
+    column: str,
+    fields: Mapping[str, str] | None = None,
+    *,
+    limit: int | None = None,
 ) -> pd.DataFrame:
-    """Return fields of a JSONB column of any table or view of schema ``wb`` as typed columns."""
+    """Return fields of a JSONB column of any table or view of schema ``wb`` as typed columns; without, the column itself.
+
+    Raises:
+        UnknownReferenceError: there is no such table or view, or no such column in it.
+        InputError: the column holds no JSON, or a type is unknown.
+        DataError: a field does not have the type that was asked for.
+
+    """
+    name = table.removeprefix("wb.")
+    _check_json(database, name, column)
     added = _checked(fields)
-    query = sql.SQL("SELECT {} FROM wb.{} t {} {}").format(
-        sql.SQL(", ").join(sql.SQL("f.{}").format(sql.Identifier(name)) for name in added),
-        sql.Identifier(table.removeprefix("wb.")),
-        _record(sql.SQL("t.{}").format(sql.Identifier(column)), added),
-        sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
+
+    def query(read: Mapping[str, str]) -> sql.Composed:
+        whole = [sql.SQL("t.{}").format(sql.Identifier(column))]
+        return sql.SQL("SELECT {} FROM wb.{} t {} {}").format(
+            sql.SQL(", ").join([sql.SQL("f.{}").format(sql.Identifier(each)) for each in read] or whole),
+            sql.Identifier(name),
+            _record(whole[0], read),
+            sql.SQL("LIMIT {}").format(limit) if limit is not None else sql.SQL(""),
+        )
+
+    with _naming(database, query, added):
+        columns = {each: FIELD_TYPES[kind] for each, kind in added.items()} or {column: "object"}
+        return fetch(database, query(added), columns)
+
+
+def _check_json(database: Database, table: str, column: str) -> None:
+    query = (
+        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'wb'"
     )
-    return _fetch(database, query, {name: FIELD_TYPES[kind] for name, kind in added.items()})
+    with database.driver() as connection:
+        rows = connection.execute(query).fetchall()
+    tables = sorted({row[0] for row in rows})
+    if table not in tables:
+        raise UnknownReferenceError(
+            f"there is no table or view {table!r:.100}",
+            cure=did_you_mean(table, tables) or f"there are {', '.join(tables)}",
+        )
+    kinds = {row[1]: row[2] for row in rows if row[0] == table}
+    known = [name for name, kind in kinds.items() if kind == "jsonb"]
+    if column not in kinds:
+        raise UnknownReferenceError(
+            f"{table} has no column {column!r:.100}",
+            cure=did_you_mean(column, kinds) or f"its columns of JSON are {', '.join(known) or 'none'}",
+        )
+    if column not in known:
+        raise InputError(
+            f"the column {column!r} of {table} is {kinds[column]}, not jsonb",
+            cure=f"its columns of JSON are {', '.join(known) or 'none'}",
+        )
+
+
+@contextmanager
+def _naming(
+    database: Database, query: Callable[[Mapping[str, str]], sql.Composed], fields: Mapping[str, str]
+) -> Iterator[None]:
+    """Say which field has another type: the database names the value only, so each is read alone."""
+    try:
+        yield
+    except DataError as error:
+        for name, kind in fields.items():
+            said = _refusal(database, query({name: kind}))
+            if said:
+                raise DataError(
+                    f"the field {name!r} is not always {kind}: {said}",
+                    cure=f"read it as text or jsonb: fields={{{name!r}: 'text'}}",
+                ) from error
+        raise
+
+
+def _refusal(database: Database, query: sql.Composed) -> str:
+    with database.driver() as connection:
+        try:
+            connection.execute(query)
+        except DriverDataError as error:
+            return str(error.diag.message_primary)
+    return ""
 
 
 def _record(source: str | sql.Composable, fields: Mapping[str, str]) -> sql.Composable:
@@ -273,12 +353,13 @@ def _known(column: str, columns: Columns) -> None:
         )
 
 
-def _fetch(
+def fetch(
     database: Database,
     query: sql.Composed | sql.SQL,
     columns: Columns,
     parameters: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
+    """Return the rows of a query as a DataFrame with declared columns: name → type."""
     with database.driver() as connection:
         try:
             rows = connection.execute(query, parameters).fetchall()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from workbench.core.chat import Attempt
-from workbench.errors import ConflictError
+from workbench.errors import ConflictError, RunInterruptedError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -66,6 +66,8 @@ class Claim:
     sample: int = 0
     purpose: str = "run"
     reserved: Decimal | None = None
+    conversation_id: uuid.UUID | None = None
+    turn: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,13 +108,15 @@ Documents = tuple[str, str, list[str]]
 _CLAIM = """
 WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = %s AND holder = %s FOR NO KEY UPDATE)
 INSERT INTO wb.executions (id, run_at, run_id, project_id, user_id, prompt_id, model_config_id, case_id, case_key,
-                           variant, sample, purpose, status, input_variables, request_payload, request_digest, reserved)
+                           variant, sample, purpose, status, input_variables, request_payload, request_digest, reserved,
+                           conversation_id, turn)
 SELECT x.id, x.run_at, x.run_id, %s, %s, x.prompt_id, x.model_config_id, x.case_id, x.case_key,
-       x.variant, x.sample, x.purpose, 'sent', x.input_variables, x.request_payload, x.request_digest, x.reserved
+       x.variant, x.sample, x.purpose, 'sent', x.input_variables, x.request_payload, x.request_digest, x.reserved,
+       x.conversation_id, x.turn
 FROM json_to_recordset(%s::json)
      AS x (id uuid, run_at timestamptz, run_id uuid, prompt_id uuid, model_config_id uuid, case_id uuid, case_key text,
            variant text, sample int, purpose text, input_variables jsonb, request_payload jsonb, request_digest text,
-           reserved numeric)
+           reserved numeric, conversation_id uuid, turn int)
 WHERE %s OR EXISTS (SELECT FROM held)
 ON CONFLICT DO NOTHING
 RETURNING id
@@ -160,7 +164,7 @@ SELECT id FROM wb.executions
 WHERE (id = ANY (%s::uuid[]) AND status = 'sent') OR (id = ANY (%s::uuid[]) AND status IN ('done', 'failed', 'lost', 'late'))
 """
 
-_HELD = "SELECT FROM wb.runs WHERE id = %s AND holder = %s"
+_LEASE = "SELECT holder, status FROM wb.runs WHERE id = %s"
 
 _GIVE_UP = """
 WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = %(run)s FOR NO KEY UPDATE)
@@ -186,14 +190,15 @@ def claim(
 
     Raises:
         ConflictError: another kernel has taken the run over.
+        RunInterruptedError: the run was stopped from elsewhere.
         psycopg.Error: with SQLSTATE ``WB001`` where a budget does not pay for all of them: then none is claimed.
 
     """
     rows = [{name: getattr(each, name) for name in _CLAIM_FIELDS} for each in claims]
     values = [*(lease or (None, None)), scope.project_id, scope.user_id, _document(rows), lease is None]
     inserted = {row[0] for row in connection.execute(_CLAIM, values).fetchall()}
-    if lease is not None and not inserted and connection.execute(_HELD, lease).fetchone() is None:
-        raise taken_over()
+    if lease is not None and not inserted:
+        _check_lease(connection, *lease)
     return inserted
 
 
@@ -226,6 +231,18 @@ def documents(results: Sequence[Result]) -> Documents:
     ]
     runs = sorted({str(each.run_id) for each in results if each.run_id is not None})
     return _document(rows), _document(tries), runs
+
+
+def _check_lease(connection: Connection[Any], run_id: uuid.UUID, mine: str) -> None:
+    holder, status = connection.execute(_LEASE, [run_id]).fetchone() or (None, "")
+    if holder == mine:
+        return
+    if holder is None and status == "stopped":
+        raise RunInterruptedError(
+            "the run was stopped from elsewhere; what was in flight is stored",
+            cure=f"wb.runs.resume('{str(run_id)[:8]}') goes on",
+        )
+    raise taken_over()
 
 
 def taken_over() -> ConflictError:

@@ -107,6 +107,7 @@ class LedgerWriter:
         self._scope = scope
         self._lease = lease
         self._patience = patience
+        self._random = random.SystemRandom()
         self._queue: queue.SimpleQueue[_Claims | _Results | None] = queue.SimpleQueue()
         self._claims: deque[_Claims] = deque()
         self._results: deque[_Results] = deque()
@@ -239,7 +240,7 @@ class LedgerWriter:
                 lost += 1
                 if getattr(error.__cause__, "sqlstate", None) not in _LOST or lost > _RETRIES:
                     raise
-                time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - so that two do not meet again
+                time.sleep(self._random.uniform(0, _PAUSE))  # so that two do not meet again
             except _UNSTORABLE as error:
                 raise DatabaseError(
                     f"a call cannot be stored: {error}",

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
 __all__ = ["register", "unregister"]
 
 _NAMES = ("prompt", "promptcmd", "ab", "wb")
+_RUN = ("workbench.services.run", "Run")
 
 
 def register(shell: InteractiveShell) -> None:
     """Add the magics, ``%config Workbench`` and, unless there is one, a ``%sql`` that loads itself."""
     from workbench.magics.config import Workbench
+    from workbench.magics.display import show_run
     from workbench.magics.magics import WorkbenchMagics
     from workbench.magics.sql import add_lazy_sql, show_as_text
     from workbench.services.accessor import watch_pandas
@@ -26,6 +28,7 @@ def register(shell: InteractiveShell) -> None:
     shell.events.register("pre_run_cell", magics.session.adopt)
     add_lazy_sql(shell, magics.session)
     show_as_text(shell)
+    shell.display_formatter.ipython_display_formatter.for_type_by_name(*_RUN, show_run)
     watch_pandas()
 
 
@@ -37,6 +40,7 @@ def unregister(shell: InteractiveShell) -> None:
 
     remove_lazy_sql(shell)
     show_as_before(shell)
+    shell.display_formatter.ipython_display_formatter.pop(".".join(_RUN), None)
     magics = shell.magics_manager.registry.pop(WorkbenchMagics.__name__, None)
     if isinstance(magics, WorkbenchMagics):
         shell.events.unregister("pre_run_cell", magics.session.adopt)

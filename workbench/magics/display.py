@@ -10,20 +10,28 @@ from typing import TYPE_CHECKING, Any, Self
 from IPython.core.getipython import get_ipython
 from IPython.display import clear_output, display
 
+from workbench.services.progress import TextReporter
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from workbench.core.versions import PromptResult
     from workbench.services.progress import Progress
+    from workbench.services.run import Run
 
 __all__ = [
     "CellReporter",
     "Counting",
+    "LiveRun",
     "Notice",
     "Stream",
+    "attended",
     "in_notebook",
     "make_room",
     "owns_cell",
+    "show_run",
+    "show_started",
     "show_status",
 ]
 
@@ -35,6 +43,17 @@ def in_notebook() -> bool:
     """Whether outputs can be replaced: a kernel, not a terminal."""
     shell = get_ipython()
     return shell is not None and hasattr(shell, "kernel")
+
+
+def attended() -> bool:
+    """Whether somebody looks on who could be asked: programs that execute a notebook say that they take no input.
+
+    A terminal's IPython is attended; papermill, nbclient and nbconvert are not.
+    """
+    if not in_notebook():
+        return True
+    asked = get_ipython().get_parent().get("content", {})
+    return bool(asked.get("allow_stdin", True))
 
 
 def owns_cell() -> bool:
@@ -141,30 +160,77 @@ class Stream:
 
 
 class CellReporter:
-    """A run's progress as one line of the cell; in a terminal one line that redraws itself."""
+    """A run's progress as a bar in the cell; in a terminal one line that redraws itself; unattended its last line."""
 
     def __init__(self) -> None:
         self._handle: Any = None
         self._last = 0.0
+        self._text = None if in_notebook() else TextReporter()
+        self._quiet = not attended()
 
     def update(self, progress: Progress) -> None:
         """Redraw, at most five times a second."""
-        if time.monotonic() - self._last < 2 * _EVERY:
-            return
-        self._last = time.monotonic()
-        if not in_notebook():
-            sys.stderr.write("\r" + progress.line())
-        elif self._handle is None:
-            self._handle = display(_bar(progress), raw=True, display_id=True)
-        else:
-            self._handle.update(_bar(progress), raw=True)
+        if self._text is not None:
+            self._text.update(progress)
+        elif not self._quiet and time.monotonic() - self._last >= 2 * _EVERY:
+            self._last = time.monotonic()
+            self._handle = _show(_bar(progress), self._handle)
 
     def close(self, progress: Progress) -> None:
         """Show the last state."""
-        self._last = 0.0
-        self.update(progress)
-        if not in_notebook():
-            sys.stderr.write("\n")
+        if self._text is not None:
+            self._text.close(progress)
+        else:
+            _show(_last_line(progress) if self._quiet else _bar(progress), self._handle)
+
+
+class LiveRun:
+    """A background run in a cell: its bar, which goes on after the cell has returned, and at the end its card.
+
+    ``update`` and ``close`` are called by the run's own thread.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._last = time.monotonic()
+        self._handle = _show(run._repr_mimebundle_(), None)
+
+    def update(self, progress: Progress) -> None:
+        """Redraw, twice a second."""
+        if time.monotonic() - self._last >= 5 * _EVERY:
+            self._last = time.monotonic()
+            _show(_bar(progress), self._handle)
+
+    def close(self, _: Progress) -> None:
+        """Show what has become of it."""
+        _show(self._run._repr_mimebundle_(), self._handle)
+
+
+def show_run(run: Run) -> None:
+    """Show a run; one that goes on in this kernel's background stays up to date, in every cell that shows it.
+
+    Raises:
+        NotImplementedError: it does not go on here; IPython then shows its card.
+
+    """
+    job = run.workbench.runs.background.find(run.id)
+    if job is None or not job.active or not in_notebook() or not attended():
+        raise NotImplementedError
+    job.attach(LiveRun(run))
+
+
+def show_started(result: object, name: str) -> None:
+    """Show what a run in the background does although its cell shows no result: ``NAME <<``."""
+    from workbench.services.run import Run
+
+    if not isinstance(result, Run) or result.status != "running":
+        return
+    try:
+        show_run(result)
+    except NotImplementedError:
+        Notice()(
+            f"run {result.short_id} goes on in the background: {name}.progress, {name}.wait(), {name}.cancel()"
+        )
 
 
 def show_status(result: PromptResult) -> None:
@@ -183,4 +249,18 @@ def _streaming(text: str, *, end: bool = False) -> dict[str, str]:
 def _bar(progress: Progress) -> dict[str, str]:
     from workbench.views.runs import progress_line
 
-    return progress_line(progress.line(), progress.settled, progress.total)
+    return progress_line(progress.line(), progress.shares)
+
+
+def _last_line(progress: Progress) -> dict[str, str]:
+    from workbench.views.prompts import notice
+
+    return notice(progress.line())
+
+
+def _show(bundle: Mapping[str, Any], handle: Any) -> Any:
+    """Show a bundle in the place of what stands there; return what can be updated."""
+    if handle is None:
+        return display(bundle, raw=True, display_id=True)
+    handle.update(bundle, raw=True)
+    return handle

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _STORE: Final = re.compile(r"(?P<name>[^\s<=]*)\s*(?P<how>=?<<)(?P<rest>.*)", re.DOTALL)
+_SEARCH: Final = re.compile(r"\s*(?:\S+\s*=?<<\s*)?search\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +75,7 @@ class PromptLine:
     save_as: str | None = None
     no_execute: bool = False
     includes: tuple[Ref, ...] = ()
+    attach: tuple[str, ...] = ()
     source: str | None = None
     label: str | None = None
     tags: tuple[str, ...] = ()
@@ -135,6 +137,14 @@ class CommandLine:
     words: tuple[str, ...] = ()
     limit: int | None = None
     outputs: bool = False
+    tag: str | None = None
+    project: str | None = None
+    model: str | None = None
+    label: str | None = None
+    since: str | None = None
+    until: str | None = None
+    prompt: str | None = None
+    status: str | None = None
     yes: bool = False
     quiet: bool = False
     help: bool = False
@@ -197,7 +207,13 @@ def parse_command(line: str, *, magic: str = "%promptcmd") -> CommandLine:
     >>> parse_command("diff classify@3 classify@4").words
     ('classify@3', 'classify@4')
     """
-    store, show, values, words = _read(line, COMMAND_OPTIONS, magic)
+    try:
+        store, show, values, words = _read(line, COMMAND_OPTIONS, magic)
+    except OptionError as error:
+        if not _SEARCH.match(line):
+            raise
+        cure = f"{error.cure}; a word that is left out stands in quotes: search 'refund -draft'"
+        raise OptionError(error.message, cure=cure) from error
     if values["help"]:
         return CommandLine(store=store, show=show, verb="", **values)
     verb, *rest = _with_verb(words, COMMAND_VERBS, magic)
@@ -252,9 +268,10 @@ def _with_verb(words: Sequence[str], verbs: Sequence[str], magic: str) -> list[s
         raise OptionError(
             f"{magic} needs a verb: {', '.join(verbs)}", cure=f"for instance {EXAMPLES[name][0]}"
         )
+    begins = [verb for verb in verbs if verb.startswith(words[0])]
     raise OptionError(
         f"{magic}: {words[0]!r:.60} is no verb",
-        cure=did_you_mean(words[0], verbs) or f"the verb comes first: {', '.join(verbs)}",
+        cure=did_you_mean(words[0], begins or verbs) or f"the verb comes first: {', '.join(verbs)}",
     )
 
 

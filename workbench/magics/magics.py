@@ -17,7 +17,7 @@ from IPython.core.magic import (
 from workbench.core.keys import find_key
 from workbench.core.versions import PromptResult
 from workbench.errors import InputError
-from workbench.magics.display import Stream, make_room, owns_cell, show_status
+from workbench.magics.display import Stream, make_room, owns_cell, show_started, show_status
 from workbench.magics.grammar import PromptLine, format_help, parse_ab, parse_command, parse_line
 from workbench.magics.session import Session
 
@@ -53,7 +53,8 @@ class WorkbenchMagics(Magics):
         scope = {**self.shell.user_ns, **(local_ns or {})}
         stream = None if parsed.quiet or parsed.data or not owns_cell() else Stream()
         with stream or nullcontext():
-            result = perform(self.session.workbench(), cell_of(parsed, cell, scope, stream))
+            workbench = self.session.workbench()
+            result = perform(workbench, cell_of(workbench, parsed, cell, scope, stream))
         return self._give(parsed, result)
 
     @no_var_expand
@@ -96,9 +97,13 @@ class WorkbenchMagics(Magics):
         if parsed.store is None or parsed.show:
             make_room()
             return result
-        if isinstance(parsed, PromptLine) and isinstance(result, PromptResult) and not parsed.quiet:
-            make_room()
-            show_status(result)
+        if isinstance(parsed, PromptLine) and not parsed.quiet:
+            if isinstance(result, PromptResult):
+                make_room()
+                show_status(result)
+            elif parsed.background:
+                make_room()
+                show_started(result, parsed.store)
         return None
 
 

@@ -19,7 +19,11 @@ quotes; regular expressions in single ones; `#` begins a comment. `%wb` shows th
 """
 
 _PAGES = (
-    ("%%prompt and %prompt", "prompt", "Write, call and keep prompts."),
+    (
+        "%%prompt and %prompt",
+        "prompt",
+        "Write, call and keep prompts. See [how to run a prompt over a table](../how-to/runs.md).",
+    ),
     ("%promptcmd", "promptcmd", "Look after saved prompts. See [how to keep prompts](../how-to/prompts.md)."),
     ("%ab", "ab", "Compare two versions. See [what a verdict means](../explanation/statistics.md)."),
 )

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import (
-    OptionError,
-    SchemaError,
-    UndefinedVariableError,
-    UnknownReferenceError,
-    did_you_mean,
-)
+from workbench.errors import OptionError, SchemaError, UndefinedVariableError, did_you_mean
+from workbench.magics.data import find_data
 from workbench.magics.grammar import AbLine, PromptLine
 from workbench.magics.options import Variable
 from workbench.services.cells import Cell, confirm
@@ -27,10 +22,12 @@ __all__ = ["cell_of", "test_of", "wb_of"]
 Scope = Mapping[str, Any]
 
 #: Options that the grammar knows and this version does not do yet.
-_LATER = {"judges": "--judge", "background": "--bg"}
+_LATER = {"judges": "--judge"}
 
 
-def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream | None) -> Cell:
+def cell_of(
+    workbench: Workbench, parsed: PromptLine, text: str | None, scope: Scope, stream: Stream | None
+) -> Cell:
     """Return what a ``%prompt`` line, with or without a text below, asks for."""
     for field, option in _LATER.items():
         if getattr(parsed, field):
@@ -50,7 +47,8 @@ def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream |
         parameters={name: _value(name, value, scope) for name, value in parsed.parameters.items()},
         models=parsed.models,
         options=_options(parsed, scope),
-        data=None if parsed.data is None else _data(parsed.data, scope),
+        data=None if parsed.data is None else find_data(workbench, parsed.data, scope),
+        attach=tuple(each for name in parsed.attach for each in _files(name, scope)),
         samples=parsed.samples or 1,
         concurrency=parsed.concurrency,
         scorers=parsed.checks,
@@ -59,6 +57,7 @@ def cell_of(parsed: PromptLine, text: str | None, scope: Scope, stream: Stream |
         resume=not parsed.fresh,
         retry_errors=parsed.retry_errors,
         versus=parsed.vs,
+        background=parsed.background,
         dry_run=parsed.dry_run,
         confirmed=parsed.yes,
         progress=not parsed.quiet,
@@ -131,7 +130,7 @@ def _test(workbench: Workbench, parsed: AbLine, scope: Scope) -> Any:
     }
     a, b = map(str, parsed.refs)
     return workbench.ab.ask(
-        a, b, data=_data(parsed.data, scope), name=parsed.name, scorers=parsed.checks, **design
+        a, b, data=find_data(workbench, parsed.data, scope), name=parsed.name, scorers=parsed.checks, **design
     )
 
 
@@ -177,21 +176,14 @@ def _value(name: str, value: Any, scope: Scope) -> Any:
     return scope[value.name]
 
 
-def _data(name: str, scope: Scope) -> Any:
-    """A DataFrame variable, then a jupysql snippet, then a dataset; ``@NAME`` a dataset only."""
-    if name.startswith("@"):
-        return name[1:]
-    found = scope.get(name)
-    if found is None:
-        return name
-    if not (
-        hasattr(found, "columns")
-        or hasattr(found, "DataFrame")
-        or isinstance(found, list | tuple)
-        or hasattr(found, "n_cases")
-    ):
-        raise UnknownReferenceError(
-            f"-d {name}: the variable {name!r} is a {type(found).__name__}, not a DataFrame",
-            cure=f"write -d @{name} for the dataset of that name",
-        )
-    return found
+def _files(name: str, scope: Scope) -> Sequence[Any]:
+    """Return a path or an address as it is, and what ``@variable`` holds: one of them, bytes, or a list."""
+    if not name.startswith("@"):
+        return [name]
+    if name[1:] in scope:
+        found = scope[name[1:]]
+        return found if isinstance(found, list | tuple) else [found]
+    hint = did_you_mean(name[1:], [key for key in scope if not key.startswith("_")])
+    raise UndefinedVariableError(
+        f"--attach {name}: there is no variable {name[1:]!r}; {hint}".rstrip("; "), cure="define it first"
+    )

@@ -6,7 +6,7 @@ import atexit
 import sys
 from typing import TYPE_CHECKING
 
-from workbench.magics.display import CellReporter, Notice, make_room
+from workbench.magics.display import CellReporter, Notice, attended, make_room
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -27,6 +27,7 @@ class Session:
         self._shell = shell
         self._config = config
         self._own: Workbench | None = None
+        self._chose_model = False
 
     def workbench(self) -> Workbench:
         """Return the person's ``wb`` if there is one, else connect; the first connection becomes ``wb``."""
@@ -48,7 +49,7 @@ class Session:
         loaded = sys.modules.get("workbench.services.workbench")
         found = self._shell.user_ns.get(VARIABLE)
         if loaded is not None and isinstance(found, loaded.Workbench):
-            found.reporter = CellReporter
+            self._show_in_cells(found)
 
     def close(self) -> None:
         """Close the connection that was opened here."""
@@ -59,10 +60,16 @@ class Session:
 
     def _apply(self, workbench: Workbench) -> None:
         config = self._config
-        if config.model:
-            workbench.default_model = config.model
+        if config.model or self._chose_model:  # emptied again: what the environment says
+            workbench.default_model = config.model or workbench.config.model
+            self._chose_model = bool(config.model)
         if "confirm_over" in config._trait_values:  # noqa: SLF001 - traitlets' record of what was set or asked for
             workbench.confirm_over = config.confirm_over
         if config.project and config.project != workbench.project:
             workbench.use(config.project)
+        self._show_in_cells(workbench)
+
+    @staticmethod
+    def _show_in_cells(workbench: Workbench) -> None:
         workbench.reporter = CellReporter
+        workbench.attended = attended()

@@ -21,6 +21,7 @@ from workbench.magics.options import (
 __all__ = [
     "AB_OPTIONS",
     "AB_VERBS",
+    "COMMAND_FILTERS",
     "COMMAND_OPTIONS",
     "COMMAND_USAGES",
     "COMMAND_VERBS",
@@ -87,12 +88,16 @@ PROMPT_OPTIONS: Final = (
     Option(
         field="judges", names=("--judge",), metavar="RUBRIC", read=text, many=True, help="let a model score answers"
     ),
-    Option(field="vs", names=("--vs",), metavar="REF", read=text, help="compare with this label or version"),
+    Option(field="vs", names=("--vs",), metavar="VERSION", read=text, help="compare with this label or version of the same prompt"),
     Option(field="save_as", names=("-S",), metavar="NAME", read=check_title, help="save under this title"),
     Option(field="no_execute", names=("-N", "--no-execute"), help="save, and ask no model"),
     Option(
         field="includes", names=("-w", "--with"), metavar="REF", read=parse_ref, many=True,
         help="saved prompt to build on",
+    ),
+    Option(
+        field="attach", names=("--attach",), metavar="FILE", read=text, many=True,
+        help="picture or PDF: path, URL or @variable; with -d its column",
     ),
     Option(field="source", names=("--from",), metavar="FILE", read=text, help="read the prompt from a file"),
     Option(field="label", names=("--label",), metavar="LABEL", read=check_label, help="put this label on the version"),
@@ -169,10 +174,22 @@ COMMAND_USAGES: Final = {
     "export": "FILE or FOLDER [FORMAT]",
     "search": "WORD … [--outputs]",
     "stats": "",
-    "runs": "",
+    "runs": "[RUN]",
     "cost": "",
 }
 COMMAND_VERBS: Final = tuple(COMMAND_USAGES)
+
+#: What narrows ``search``.
+COMMAND_FILTERS: Final = (
+    Option(field="tag", names=("--tag",), metavar="TAG", read=text, help="search: prompts with this tag"),
+    Option(field="label", names=("--label",), metavar="LABEL", read=text, help="search: versions with this label"),
+    Option(field="project", names=("--project",), metavar="NAME", read=text, help="search: only in this project"),
+    Option(field="model", names=("--model",), metavar="ID", read=text, help="search: only of this model"),
+    Option(field="since", names=("--since",), metavar="DATE", read=text, help="search: from then on"),
+    Option(field="until", names=("--until",), metavar="DATE", read=text, help="search: up to then, the day included"),
+    Option(field="prompt", names=("--prompt",), metavar="REF", read=text, help="search --outputs: answers to this prompt"),
+    Option(field="status", names=("--status",), metavar="STATUS", read=text, help="search --outputs: such as done or failed"),
+)  # fmt: skip
 
 COMMAND_OPTIONS: Final = (
     Option(
@@ -183,6 +200,7 @@ COMMAND_OPTIONS: Final = (
         help="show at most so many",
     ),
     Option(field="outputs", names=("--outputs",), help="search in answers instead of prompts"),
+    *COMMAND_FILTERS,
     _YES,
     _QUIET,
     _HELP,
@@ -195,6 +213,7 @@ _PROMPT_EXAMPLES: Final = (
     "%prompt run1 << classify -d df -r 3 -j 8 --budget 0.50 -c equals:@label --judge helpful",
     "%prompt classify@3 -d df -m openai/gpt-4o --dry-run",
     "%prompt extract -d df -c 'regex:\\d+'",
+    "%prompt describe --attach photo.png --attach https://example.org/plan.pdf",
 )
 
 #: Lines that parse, by magic; help prints them and a test parses them.
@@ -215,7 +234,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "%promptcmd rollback classify 3",
         "%promptcmd fork classify@3 classify-short",
         "%promptcmd note classify@4 'fewer false alarms'",
-        "%promptcmd search '\"late payment\" or refund' -n 10",
+        "%promptcmd search '\"late payment\" or refund -draft' --tag support -n 10",
         "%promptcmd use route-ticket support/route",
         "%promptcmd import promptfooconfig.yaml",
         "%promptcmd export prompts/",

@@ -6,7 +6,6 @@ Nothing here trusts the server: every field may be missing, null, of another typ
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
@@ -17,14 +16,15 @@ import orjson
 from workbench.core.chat import Attempt, ChatResponse, Usage
 from workbench.errors import BadResponseError, IncompleteAnswerError, ProviderError
 from workbench.providers.base import OnText
+from workbench.providers.choices import Choice
 from workbench.providers.failures import Peer, excerpt, page_title, reported
 from workbench.providers.sse import SseParser
 
 __all__ = ["Answer", "Body", "decimal", "decode", "positive"]
 
 _DONE = b"[DONE]"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_DEPTH = 100
+_MAX_CHOICES = 128  # what providers allow at most
 _MAX_TOKENS = 2**31 - 1  # what the ledger's integer columns hold
 _MAX_AMOUNT = 10**8  # what its columns of money hold
 _CUT = {
@@ -66,13 +66,12 @@ class Answer:
         peer: who answers, for messages.
         model: the model that was asked, in case the answer does not say.
         streamed: whether a stream was asked for; a server may still answer in one piece.
-        on_text: given each piece of text, or None.
+        on_text: given each piece of the first choice's text, or None.
 
     """
 
     __slots__ = (
-        "_done", "_logprobs", "_message", "_on_text", "_parts", "_peer", "_refusal", "_started", "_streamed",
-        "_ttft", "began", "finish_reason", "latency_ms", "model", "raw",
+        "_choices", "_done", "_on_text", "_peer", "_started", "_streamed", "_ttft", "began", "latency_ms", "model", "raw",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, model: str, *, streamed: bool, on_text: OnText | None) -> None:
@@ -81,21 +80,22 @@ class Answer:
         self._streamed = streamed
         self._started = 0.0
         self._ttft: int | None = None
-        self._parts: list[str] = []
-        self._refusal: list[str] = []
-        self._message: dict[str, Any] = {}  # what else the pieces of a stream told
-        self._logprobs: list[Any] = []
+        self._choices = {0: Choice()}  # by their index; the first is the answer
         self._done = False
         self.began = False
         self.model = model
-        self.finish_reason: str | None = None
         self.latency_ms = 0
         self.raw: dict[str, Any] = {}
 
     @property
     def text(self) -> str:
         """The text so far; a refusal's words where the content is empty."""
-        return _joined(self._parts) or _joined(self._refusal)
+        return self._choices[0].text
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended; None while it has not, or where the provider does not say."""
+        return self._choices[0].finish_reason
 
     async def read(self, reply: Body) -> Answer:
         """Read a reply to its end.
@@ -153,10 +153,9 @@ class Answer:
         message = choice.get("message")
         if not isinstance(message, dict):
             raise self._bad("sent a choice without a message")
-        self._finish(choice)
-        self._refusal.append(_text(message.get("refusal")) or "")
-        self._add(message.get("content"))
-        self._require_content(message)
+        self._choices[0].finish(choice)
+        self._tell(self._choices[0].take_message(message))
+        self._require_content()
 
     async def _read_events(self, reply: Body, chunk: bytes) -> None:
         parser = SseParser()
@@ -165,17 +164,17 @@ class Answer:
                 chunk = await reply.chunk()
             self._take_events(parser.close(), last=True)
         except IncompleteAnswerError:
-            if self.finish_reason is None:
+            if not self._ended:
                 raise
         finally:
             self._rebuild()
-        if self.finish_reason is None:
+        if not self._ended:
             raise IncompleteAnswerError(
                 f"the stream of {self._peer} ended without a finish reason: the answer is cut",
                 cure="try again; the provider may bill what it had produced",
                 http_status=200,
             )
-        self._require_content(self._message)
+        self._require_content()
         await reply.drain()
 
     def _take_events(self, events: list[bytes], *, last: bool = False) -> bool:
@@ -198,48 +197,20 @@ class Answer:
         self.raw.update({name: value for name, value in chunk.items() if value is not None})
         self._keep(chunk)
         for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and choice.get("index", 0) == 0:
+            if isinstance(choice, dict):
                 self._take_delta(choice)
 
     def _take_delta(self, choice: dict[str, Any]) -> None:
-        if choice.get("error"):
+        index = choice.get("index", 0)
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < _MAX_CHOICES:
+            return
+        if index == 0 and choice.get("error"):
             raise reported(self._peer, choice["error"])
-        self._finish(choice)
-        logprobs = choice.get("logprobs")
-        if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
-            self._logprobs.extend(logprobs["content"])
-        delta = choice.get("delta")
-        if not isinstance(delta, dict):
-            return
-        for name, value in delta.items():
-            if name == "content":
-                self._add(value)
-            elif name == "refusal":
-                self._refusal.append(_text(value) or "")
-            elif name == "tool_calls" and isinstance(value, list):
-                self._add_calls(value)
-            elif isinstance(value, str) and name != "role":
-                self._message[name] = self._message.get(name, "") + value
+        piece = self._choices.setdefault(index, Choice()).take_delta(choice)
+        if index == 0:
+            self._tell(piece)
 
-    def _add_calls(self, calls: list[Any]) -> None:
-        """Put the pieces of tool calls together: their arguments come in fragments."""
-        known = self._message.setdefault("tool_calls", [])
-        for piece in calls:
-            if not isinstance(piece, dict):
-                continue
-            at = piece.pop("index", len(known))
-            function = piece.get("function")
-            fragment = function.get("arguments") if isinstance(function, dict) else None
-            if isinstance(at, int) and 0 <= at < len(known):
-                known[at]["function"]["arguments"] += fragment if isinstance(fragment, str) else ""
-            elif isinstance(function, dict):
-                known.append({**piece, "function": {**function, "arguments": fragment or ""}})
-
-    def _add(self, content: object) -> None:
-        piece = _text(content)
-        if piece is None:
-            return
-        self._parts.append(piece)
+    def _tell(self, piece: str | None) -> None:
         if not piece:
             return
         if self._ttft is None and self._streamed:
@@ -247,16 +218,16 @@ class Answer:
         if self._on_text is not None:
             self._on_text(piece)
 
-    def _require_content(self, message: Mapping[str, Any]) -> None:
+    @property
+    def _ended(self) -> bool:
+        """Whether every choice that had begun came to its end."""
+        return all(choice.finish_reason is not None for choice in self._choices.values())
+
+    def _require_content(self) -> None:
         """Tell an empty answer, which a model may give, from one that is not there."""
-        if self._parts or any(self._refusal) or message.get("tool_calls") or self.finish_reason in _CUT:
+        if self._choices[0].says_something or self.finish_reason in _CUT:
             return
         raise self._bad("sent an answer whose content is null")
-
-    def _finish(self, choice: Mapping[str, Any]) -> None:
-        reason = choice.get("finish_reason")
-        if isinstance(reason, str):  # OpenRouter's usage chunk says null after the chunk that said "stop"
-            self.finish_reason = reason
 
     def _keep(self, body: Mapping[str, Any]) -> None:
         if body.get("error"):
@@ -266,13 +237,8 @@ class Answer:
 
     def _rebuild(self) -> None:
         """Write the raw record of a stream as the same answer in one piece would have had it."""
-        message = {"role": "assistant", "content": _joined(self._parts), **self._message}
-        if self._refusal:
-            message["refusal"] = _joined(self._refusal)
-        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
-        if self._logprobs:
-            choice["logprobs"] = {"content": self._logprobs}
-        self.raw = {**self.raw, "object": "chat.completion", "choices": [choice]}
+        choices = [choice.record(index) for index, choice in sorted(self._choices.items())]
+        self.raw = {**self.raw, "object": "chat.completion", "choices": choices}
 
     def _object(self, data: bytes) -> dict[str, Any]:
         try:
@@ -355,25 +321,6 @@ def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_TOKENS:
         return None
     return value
-
-
-def _text(content: object) -> str | None:
-    """Return the text of a ``content``: a string, or a list of parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(
-            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
-        )
-    return None
-
-
-def _joined(parts: list[str]) -> str:
-    """Join pieces; a character whose surrogates came in two pieces becomes whole again."""
-    text = "".join(parts)
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _since(started: float) -> int:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from workbench.core.chat import ChatRequest, ChatResponse, ModelInfo
 
-__all__ = ["OnText", "Provider", "Retry"]
+if TYPE_CHECKING:
+    from workbench.providers.limits import Heard
+
+__all__ = ["Listened", "OnText", "Provider", "Retry"]
 
 #: Called with each piece of text as it arrives, on the event loop's thread.
 OnText = Callable[[str], None]
@@ -46,6 +49,18 @@ class Provider(Protocol):
     async def aclose(self) -> None:
         """Close connections and end child processes; may be called twice."""
         ...
+
+
+@runtime_checkable
+class Listened(Protocol):
+    """A provider that tells the head of each reply at once: limits are heard of before a call ends.
+
+    Attributes:
+        listener: who is told, on the event loop's thread; None for nobody.
+
+    """
+
+    listener: Callable[[Heard], None] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ import orjson
 from workbench.errors import (
     AuthenticationError,
     BadResponseError,
+    ContextTooLongError,
     PaymentRequiredError,
     ProviderError,
     ProviderUnavailableError,
@@ -192,6 +193,8 @@ def _typed(peer: Peer, status: int, record: Mapping[str, Any], message: str) -> 
     kind: type[ProviderError]
     if status == 403 and isinstance(metadata, dict) and metadata.get("reasons"):
         kind, cure = RequestRejectedError, "the provider's moderation flagged the prompt: change it"
+    elif _too_long(status, record):
+        kind, cure = ContextTooLongError, "send less, or take a model with a longer context"
     elif record.get("code") == "insufficient_quota":  # OpenAI says 429, and waiting does not help
         kind, cure = _BY_STATUS[402]
     elif status in {401, 403}:
@@ -205,6 +208,23 @@ def _typed(peer: Peer, status: int, record: Mapping[str, Any], message: str) -> 
     else:
         kind, cure = BadResponseError, "try again; if it stays, look at the provider's status"
     return kind(message, cure=cure, http_status=status)
+
+
+#: How providers say it: OpenAI and llama.cpp by a code, the others only in words.
+_TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_TOO_LONG_WORDS = re.compile(
+    r"context[ _](?:length|window|size)|(?:prompt|input) is too long|maximum (?:prompt|input) length|too many input tokens",
+    re.IGNORECASE,
+)
+
+
+def _too_long(status: int, record: Mapping[str, Any]) -> bool:
+    if {str(record.get("code")), str(record.get("type"))} & _TOO_LONG_CODES:
+        return True
+    metadata = record.get("metadata")
+    upstream = metadata.get("raw") if isinstance(metadata, dict) else None
+    words = f"{record.get('message')} {upstream if isinstance(upstream, str) else ''}"
+    return status in {400, 413, 422} and _TOO_LONG_WORDS.search(words) is not None
 
 
 _BY_STATUS: dict[int, tuple[type[ProviderError], str]] = {

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 from workbench.core.chat import Attempt, ChatRequest, ChatResponse, ModelInfo, Usage
 from workbench.errors import (
@@ -27,13 +28,14 @@ from workbench.errors import (
 )
 from workbench.providers.base import OnText, Provider
 from workbench.providers.fake_json import json_answer
+from workbench.providers.fake_tools import look_answer, short_answer, tool_answer
 from workbench.secret import Secret
 from workbench.settings import Settings
 
 __all__ = ["SCRIPTS", "FakeProvider", "Script", "count_tokens", "create"]
 
-#: From a request to the text of its answer; may raise a ProviderError.
-Script = Callable[[ChatRequest], str]
+#: From a request to the text of its answer, or to the whole message; may raise a ProviderError.
+Script = Callable[[ChatRequest], str | Mapping[str, Any]]
 
 _GOOD = frozenset({
     "amazing", "best", "excellent", "fantastic", "good", "great", "happy", "like", "love", "loved",
@@ -57,6 +59,10 @@ def count_tokens(text: str) -> int:
 
 def _last_user(request: ChatRequest) -> str:
     return next((message.content for message in reversed(request.messages) if message.role == "user"), "")
+
+
+def _prompt_tokens(request: ChatRequest) -> int:
+    return sum(count_tokens(message.content) for message in request.messages)
 
 
 def _sentiment(request: ChatRequest) -> str:
@@ -95,7 +101,7 @@ def _json(request: ChatRequest) -> str:
     return json_answer(request, _last_user(request), likely=_sentiment(request))
 
 
-#: What stands behind ``fake/<name>``; ``slow`` is ``echo`` with a second's wait.
+#: What stands behind ``fake/<name>``; ``slow`` is ``echo`` with a second's wait, ``short`` one that reads 100 tokens.
 SCRIPTS: Mapping[str, Script] = MappingProxyType(
     {
         "echo": _last_user,
@@ -104,6 +110,9 @@ SCRIPTS: Mapping[str, Script] = MappingProxyType(
         "json": _json,
         "slow": _last_user,
         "flaky": _flaky,
+        "tools": lambda request: tool_answer(request, _last_user(request)),
+        "look": look_answer,
+        "short": lambda request: short_answer(request, _last_user(request), _prompt_tokens(request)),
     }
 )
 
@@ -114,13 +123,14 @@ class FakeProvider:
     """Answers by a script.
 
     Args:
-        script: a callable from request to text; or a mapping from the last user message to the answer
-            (a missing message is a RequestRejectedError); None for the scripts named by the model:
-            ``echo``, ``upper``, ``sentiment``, ``json``, ``slow``, ``flaky``.
+        script: a callable from request to text, or to the message of an answer; or a mapping from the last user
+            message to the answer (a missing message is a RequestRejectedError); None for the scripts named by the
+            model: ``echo``, ``upper``, ``sentiment``, ``json``, ``slow``, ``flaky``, ``tools``, ``look``, ``short``.
         latency: seconds until the answer is whole; a stream's pieces are spread over it.
         name: the first part of its models' ids.
 
-    Tokens are counted by :func:`count_tokens`, and the cost is reported as exactly 0.
+    Tokens are counted by :func:`count_tokens`, and the cost is reported as exactly 0. The options ``n`` and
+    ``logprobs`` are obeyed: as many choices, all the same, and a made-up log probability for each word.
 
     >>> FakeProvider(script=lambda request: "yes").name
     'fake'
@@ -128,6 +138,7 @@ class FakeProvider:
 
     host = "fake"
     concurrency = 32
+    listener = None  # nobody is told of a reply: a failure that the script wants says nothing about limits
 
     def __init__(
         self, script: Script | Mapping[str, str] | None = None, *, latency: float = 0.0, name: str = "fake"
@@ -148,9 +159,10 @@ class FakeProvider:
         started_at, clock = datetime.now(UTC), time.perf_counter()
         failure: ProviderError | None = None
         try:
-            text = script(request)
+            message = _message(script(request))
         except ProviderError as error:
-            failure, text = error, error.partial_text
+            failure, message = error, _message(error.partial_text)
+        text = message.get("content") or ""
         ttft = await self._deliver(text, request.model, clock, on_text)
         attempt = Attempt(
             n=1,
@@ -159,7 +171,7 @@ class FakeProvider:
             http_status=200 if failure is None else failure.http_status,
             error_code=None if failure is None else failure.code,
         )
-        response = _response(request, text, attempt, ttft=ttft, whole=failure is None)
+        response = _response(request, message, attempt, ttft=ttft, whole=failure is None)
         if failure is None:
             return response
         failure.attempts = (attempt,)
@@ -224,12 +236,19 @@ def create(settings: Settings, *, name: str, key: Secret | None = None) -> Provi
     return FakeProvider(name=name)
 
 
+def _message(given: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"role": "assistant", "content": given} if isinstance(given, str) else given
+
+
 def _response(
-    request: ChatRequest, text: str, attempt: Attempt, *, ttft: int | None, whole: bool
+    request: ChatRequest, message: Mapping[str, Any], attempt: Attempt, *, ttft: int | None, whole: bool
 ) -> ChatResponse:
-    prompt = sum(count_tokens(message.content) for message in request.messages)
-    completion = count_tokens(text)
-    finish = "stop" if whole else None
+    text = message.get("content") or ""
+    n = request.options.get("n")
+    choices = n if isinstance(n, int) and n > 1 else 1
+    prompt, completion = _prompt_tokens(request), count_tokens(text) * choices
+    finish = ("tool_calls" if message.get("tool_calls") else "stop") if whole else None
+    choice = {"message": message, "finish_reason": finish, **_logprobs(request, text)}
     usage = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -240,7 +259,7 @@ def _response(
         "id": "fake-" + hashlib.sha256(f"{request.digest()}{text!r}".encode()).hexdigest()[:16],
         "object": "chat.completion",
         "model": request.model,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
+        "choices": [{"index": index, **choice} for index in range(choices)],
         "usage": usage,
     }
     return ChatResponse(
@@ -258,6 +277,13 @@ def _response(
         ttft_ms=ttft,
         attempts=(attempt,),
     )
+
+
+def _logprobs(request: ChatRequest, text: str) -> dict[str, Any]:
+    if not request.options.get("logprobs"):
+        return {}
+    tokens = re.findall(r"\s*\S+|\s+\Z", text)
+    return {"logprobs": {"content": [{"token": token, "logprob": -len(token) / 100} for token in tokens]}}
 
 
 def _since(clock: float) -> int:

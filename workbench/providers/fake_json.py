@@ -16,7 +16,7 @@ from workbench.core.chat import ChatRequest
 from workbench.core.schema_rules import find_reference
 from workbench.errors import RequestRejectedError
 
-__all__ = ["json_answer"]
+__all__ = ["json_answer", "value_of"]
 
 _MAX_DEPTH: Final = 4
 _WORDS: Final = 4
@@ -42,13 +42,22 @@ def json_answer(request: ChatRequest, text: str, likely: str = "") -> str:
     schema = form.get("json_schema", {}).get("schema") if isinstance(form, Mapping) else None
     if not isinstance(schema, Mapping):
         return json.dumps({"text": text}, ensure_ascii=False)
+    return json.dumps(value_of(schema, request, text, likely), ensure_ascii=False)
+
+
+def value_of(schema: Mapping[str, Any], request: ChatRequest, text: str, likely: str = "") -> Any:
+    """Return a value that matches a schema, drawn from the request.
+
+    Raises:
+        RequestRejectedError: nothing matches the schema, or it is none.
+
+    """
     try:
-        made = _Maker(schema, request.digest(), text, likely).make(schema, "$", 0)
+        return _Maker(schema, request.digest(), text, likely).make(schema, "$", 0)
     except (RecursionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise RequestRejectedError(
-            "fake/json can make no answer of this schema", cure="check the schema", http_status=400
+            "the fake model can make nothing of this schema", cure="check the schema", http_status=400
         ) from error
-    return json.dumps(made, ensure_ascii=False)
 
 
 class _Maker:

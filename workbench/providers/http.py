@@ -28,6 +28,7 @@ from workbench.core.chat import Attempt
 from workbench.errors import (
     BadResponseError,
     ConfigError,
+    ContextTooLongError,
     IncompleteAnswerError,
     KeyUnavailableError,
     PaymentRequiredError,
@@ -43,7 +44,6 @@ __all__ = ["MAX_BODY", "Http", "Reply"]
 
 #: The longest body that is read, after decompression: 16 MiB.
 MAX_BODY = 16 * 2**20
-
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_SECONDS = 5.0
 _LARGE_REQUEST = 2**20
@@ -169,6 +169,7 @@ class Http:
         read: Callable[[Reply], Awaitable[T]],
         *,
         trail: list[Attempt],
+        heard: Callable[[int, Mapping[str, str], float], None] | None = None,
     ) -> T:
         """Send one request, trying again as the retry policy says, and read its answer.
 
@@ -178,6 +179,7 @@ class Http:
             body: JSON, or None.
             read: reads a reply with status 200; what it raises is never retried.
             trail: each try is appended, whatever becomes of the call.
+            heard: told status, headers and ``perf_counter()`` of the sending of each reply, before its body is read.
 
         Raises:
             ProviderError: after the last try, or at once where trying again cannot help.
@@ -190,7 +192,7 @@ class Http:
             async with asyncio.timeout(self._retry.total_timeout) as limit:
                 while True:
                     try:
-                        return await self._try(method, url, body, read, trail)
+                        return await self._try(method, url, body, read, trail=trail, heard=heard)
                     except _FailedTry as failed:
                         wait = self._wait(failed.wait, tries=len(trail))
                         late = time.perf_counter() + wait >= deadline
@@ -214,7 +216,9 @@ class Http:
         url: URL,
         body: bytes | None,
         read: Callable[[Reply], Awaitable[T]],
+        *,
         trail: list[Attempt],
+        heard: Callable[[int, Mapping[str, str], float], None] | None,
     ) -> T:
         started_at, clock = datetime.now(UTC), time.perf_counter()
         status = code = wait = None
@@ -222,6 +226,8 @@ class Http:
             response = await self._send(method, url, body)
             status = response.status
             async with response:
+                if heard is not None:
+                    heard(status, response.headers, clock)
                 if status != 200:
                     raise await self._refusal(response)
                 return await read(Reply(response, self.peer, clock))
@@ -275,7 +281,7 @@ class Http:
         status, headers = response.status, response.headers
         error = rejected(self.peer, status, self._redact(body), location=headers.get("Location"))
         error.retry_after = retry_after(headers.get("Retry-After"), cap=self._retry.cap)
-        again = retryable(status) and not isinstance(error, PaymentRequiredError)
+        again = retryable(status) and not isinstance(error, PaymentRequiredError | ContextTooLongError)
         return _FailedTry(error, code=error.code, again=again, wait=error.retry_after)
 
     def _redact(self, body: bytes) -> bytes:

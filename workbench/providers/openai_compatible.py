@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from workbench.providers.answers import Answer, decode, positive
 from workbench.providers.base import OnText, Retry
 from workbench.providers.failures import Peer
 from workbench.providers.http import Http, Reply
+from workbench.providers.limits import Heard, heard
 from workbench.secret import Secret
 
 __all__ = ["OpenAICompatible"]
@@ -33,6 +34,9 @@ class OpenAICompatible:
         private: the server may live in a private network.
         concurrency: calls in flight that the server takes well.
         retry: how patient a call is.
+
+    Attributes:
+        listener: told the head of each reply to a chat, on the event loop's thread; None for nobody.
 
     Raises:
         ConfigError: the URL is refused.
@@ -53,6 +57,7 @@ class OpenAICompatible:
         concurrency: int = 8,
         retry: Retry | None = None,
     ) -> None:
+        self.listener: Callable[[Heard], None] | None = None
         address = parse_address(base_url, private=private)
         self.name = name
         self.host = address.netloc
@@ -68,7 +73,7 @@ class OpenAICompatible:
         """Answer one request; streams when ``on_text`` is given or the request says so.
 
         Raises:
-            InputError: the request asks for several answers, or cannot be written as JSON.
+            InputError: the request cannot be written as JSON.
             ProviderError: no answer came, or not a whole one.
 
         """
@@ -78,7 +83,9 @@ class OpenAICompatible:
         body = _encode(request)
         trail: list[Attempt] = []
         try:
-            await self._http.request("POST", "/chat/completions", body, answer.read, trail=trail)
+            await self._http.request(
+                "POST", "/chat/completions", body, answer.read, trail=trail, heard=self._hears(request.model)
+            )
             answer.check()
         except ProviderError as error:
             raise _with_answer(error, answer, trail) from error.__cause__
@@ -99,6 +106,12 @@ class OpenAICompatible:
     async def aclose(self) -> None:
         """Close all connections; may be called twice."""
         await self._http.aclose()
+
+    def _hears(self, model: str) -> Callable[[int, Mapping[str, str], float], None] | None:
+        listener = self.listener
+        if listener is None:
+            return None
+        return lambda status, headers, sent_at: listener(heard(self.name, model, status, headers, sent_at))
 
     async def _records(self) -> list[dict[str, Any]]:
         trail: list[Attempt] = []
@@ -137,11 +150,6 @@ def _with_answer(error: ProviderError, answer: Answer, trail: list[Attempt]) -> 
 
 
 def _encode(request: ChatRequest) -> bytes:
-    if request.options.get("n", 1) != 1:
-        raise InputError(
-            f"the option n={request.options['n']!r} would pay for answers that are thrown away",
-            cure="ask for samples instead: samples=N, or -r N; each becomes a row",
-        )
     body = request.body()
     try:
         return orjson.dumps(body)

@@ -159,6 +159,16 @@ class Registry:
         keyed = [name for name in ("openrouter", "openai-direct") if self._key(name)]
         return local + [f"{name}/…" for name in (*sorted(self._endpoints), *keyed, *sorted(self._others()))]
 
+    def names(self) -> list[str]:
+        """Return the names of all providers: the first part of each model's full id."""
+        return sorted({*_BUILTIN, *_ENDPOINTS, *self._endpoints, *self._others(), *self._ready})
+
+    def fake(self) -> list[str]:
+        """Return the models that answer by script: always there, and never guessed where none was chosen."""
+        from workbench.providers.fake import SCRIPTS
+
+        return [f"fake/{name}" for name in SCRIPTS]
+
     async def aclose(self) -> None:
         """Close every provider that was made here or handed in."""
         made = [provider for _, provider in self._made.values()]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.core.versions import PromptVersion
-    from workbench.services.planning import Plan
-    from workbench.services.runs import Run
+    from workbench.services.estimating import Plan
+    from workbench.services.run import Run
     from workbench.services.workbench import Workbench
 
 __all__ = ["PromptAccessor", "forget", "remember", "watch_pandas"]

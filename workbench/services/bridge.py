@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-__all__ = ["Bridge"]
+__all__ = ["Bridge", "Stream"]
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 #: How often the waiting thread wakes up, so that an interrupt reaches it.
 _TICK = 0.05
@@ -57,6 +59,15 @@ class Bridge:
             if on_tick is not None:
                 on_tick()
 
+    def stream(self, make: Callable[[Callable[[P], None]], Coroutine[Any, Any, T]]) -> Stream[P, T]:
+        """Start a coroutine that gives pieces while it runs.
+
+        Args:
+            make: given the function that takes a piece, returns the coroutine.
+
+        """
+        return Stream(self, make)
+
     def close(self) -> None:
         """Stop the loop and its thread."""
         with self._lock:
@@ -72,6 +83,78 @@ class Bridge:
                     target=_serve, args=(self._loop,), name="workbench-loop", daemon=True
                 ).start()
             return self._loop
+
+
+#: Ends a stream's queue.
+_END: Final = object()
+
+
+class Stream(Generic[P, T]):
+    """The pieces of a running coroutine, in order, and its result.
+
+    Read it once, from any thread with ``for`` or on any loop with ``async for``. Pieces that nobody reads wait in a
+    queue without a bound, so a slow reader never holds up the loop. Who stops reading early cancels the coroutine.
+
+    Attributes:
+        future: gives what the coroutine returned, or raises what it raised.
+
+    """
+
+    def __init__(self, bridge: Bridge, make: Callable[[Callable[[P], None]], Coroutine[Any, Any, T]]) -> None:
+        self._pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+        self.future = bridge.submit(self._run(make))
+        self.future.add_done_callback(lambda _: self._put(_END))
+
+    def leave(self, *, patience: float = 0.0) -> None:
+        """Cancel the coroutine unless it has ended, and give it so many seconds to tidy up."""
+        if self.future.cancel() or self.future.cancelled():
+            self._ended.wait(patience)
+
+    def __iter__(self) -> Iterator[P]:
+        try:
+            while True:
+                try:
+                    piece = self._pieces.get(timeout=_TICK)
+                except queue.Empty:
+                    continue
+                if piece is _END:
+                    return
+                yield piece
+        finally:
+            self.leave()
+
+    async def __aiter__(self) -> AsyncIterator[P]:
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            if not news.is_set():
+                with contextlib.suppress(RuntimeError):  # the reader's loop is closed: nobody reads any more
+                    loop.call_soon_threadsafe(news.set)
+
+        self._wake = wake
+        try:
+            while True:
+                news.clear()
+                while not self._pieces.empty():
+                    piece = self._pieces.get_nowait()
+                    if piece is _END:
+                        return
+                    yield piece
+                await news.wait()
+        finally:
+            self.leave()
+
+    async def _run(self, make: Callable[[Callable[[P], None]], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await make(self._put)
+        finally:
+            self._ended.set()
+
+    def _put(self, piece: Any) -> None:
+        self._pieces.put(piece)
+        self._wake()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from workbench.core.body import PromptBody
-from workbench.core.chat import ChatRequest, ChatResponse
+from workbench.core.chat import ChatRequest, ChatResponse, Message
 from workbench.core.pricing import cost_of
 from workbench.db.ledger import Claim, Result
 from workbench.errors import ProviderError
+from workbench.services.attaching import attachments_of
 from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
 
-__all__ = ["CHARS_PER_TOKEN", "build_request", "claim_of", "expected_tokens", "failed", "finished"]
+__all__ = [
+    "CHARS_PER_TOKEN",
+    "build_request",
+    "claim_of",
+    "expected_tokens",
+    "failed",
+    "finished",
+    "request_of",
+    "reserve_of",
+]
 
 #: Characters of English per token, for estimates before the first answer.
 CHARS_PER_TOKEN = 4
 #: Tokens of an answer where neither a limit nor an earlier answer tells, and of what stands around a message.
 _ANSWER_TOKENS = 128
 _MESSAGE_CHARS = 16
+#: Tokens of a picture: most models count 300 to 1,500, whatever its size in bytes.
+_FILE_TOKENS = 1_000
 
 #: Settings of a prompt that are not options of the request.
-_NOT_OPTIONS = frozenset({"model", "schema", "format"})
+_NOT_OPTIONS = frozenset({"model", "schema", "format", "attach"})
 
 
 def build_request(
@@ -36,21 +49,37 @@ def build_request(
     schema: AnswerSchema | None = None,
     stream: bool = False,
 ) -> ChatRequest:
-    """Render a prompt strictly into what the provider is asked.
-
-    A ``response_format`` among the options goes before the schema's own; None asks for none, for servers that
-    know no schemas.
+    """Render a prompt strictly into what the provider is asked; the option ``attach`` names a column of files.
 
     Raises:
         UndefinedVariableError: a value is missing, None or NaN.
+        FileError: a file cannot be attached.
 
+    """
+    request = request_of(body.render(values), model, options, schema=schema, stream=stream)
+    column = options.get("attach")
+    return request if column is None else request.with_attachments(attachments_of(column, values))
+
+
+def request_of(
+    messages: Sequence[Message],
+    model: ChosenModel,
+    options: Mapping[str, Any],
+    *,
+    schema: AnswerSchema | None = None,
+    stream: bool = False,
+) -> ChatRequest:
+    """Return the request that carries messages.
+
+    A ``response_format`` among the options goes before the schema's own; None asks for none, for servers that
+    know no schemas.
     """
     kept = {name: value for name, value in options.items() if name not in _NOT_OPTIONS}
     if schema is not None:
         kept = {"response_format": schema.response_format, **kept}
     if kept.get("response_format", ...) is None:
         del kept["response_format"]
-    return ChatRequest(model=model.local_id, messages=body.render(values), options=kept, stream=stream)
+    return ChatRequest(model=model.local_id, messages=tuple(messages), options=kept, stream=stream)
 
 
 def claim_of(
@@ -84,8 +113,17 @@ def claim_of(
 def expected_tokens(request: ChatRequest) -> tuple[int, int]:
     """Estimate the tokens of a request and of its answer, from the length of the texts and ``max_tokens``."""
     characters = sum(len(message.content) + _MESSAGE_CHARS for message in request.messages)
+    files = sum(len(message.attachments) for message in request.messages)
     limit = request.options.get("max_tokens") or request.options.get("max_completion_tokens")
-    return -(-characters // CHARS_PER_TOKEN), int(limit or _ANSWER_TOKENS)
+    return -(-characters // CHARS_PER_TOKEN) + files * _FILE_TOKENS, int(limit or _ANSWER_TOKENS)
+
+
+def reserve_of(request: ChatRequest, model: ChosenModel) -> Decimal | None:
+    """Return what the price list lets a call cost, in USD, or None where nobody knows the price."""
+    if model.price is None:
+        return None
+    prompt, answer = expected_tokens(request)
+    return model.price.amount(prompt_tokens=prompt, completion_tokens=answer)
 
 
 def finished(claim: Claim, response: ChatResponse, model: ChosenModel) -> Result:

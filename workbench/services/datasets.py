@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from workbench.db.tables import Dataset as Row
     from workbench.services.workbench import Workbench
 
-__all__ = ["UNNAMED", "Dataset", "Datasets"]
+__all__ = ["UNNAMED", "Dataset", "Datasets", "is_sql"]
 
 #: Datasets without a name live here, hidden from lists.
 UNNAMED = "data/"
 
 StoredCase = tuple[uuid.UUID, Case]
+
+_SQL = re.compile(r"\s*(?:select|with|from|table|values)\s", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,15 +132,32 @@ class Datasets:
         """Return the dataset of whatever ``data=`` was given; rows without a name are stored under their hash.
 
         Raises:
-            DataError: the value is not data, or has no rows.
+            DataError: the value is not data (SQL is not), or has no rows.
 
         """
         if isinstance(data, Dataset):
             return data
         if isinstance(data, str):
-            return self.get(data)
+            if is_sql(data):
+                raise DataError(
+                    f"data= takes rows or the name of a dataset, not SQL: {data:.60}",
+                    cure="read the rows with your own connection, such as pd.read_sql(query, …), and give the DataFrame",
+                )
+            return self.get(data.removeprefix("@"))
         found = make_cases(_records(data))
         return self._store(f"{UNNAMED}{_content_hash(found)[:12]}", found)
+
+    def find(self, name: str) -> Dataset | pd.DataFrame:
+        """Return the rows of a file (.csv, .tsv, .jsonl, .json), or the dataset of that name; ``@name`` a dataset only.
+
+        Raises:
+            DataError: the file is missing or does not parse.
+            UnknownReferenceError: no such dataset or version.
+
+        """
+        from workbench.services.tabular import is_file_name, read_rows
+
+        return read_rows(name) if is_file_name(name) else self.of(name)
 
     def cases(self, dataset: Dataset) -> Sequence[StoredCase]:
         """Return the cases of a dataset with their row ids, in order."""
@@ -188,6 +208,15 @@ class Datasets:
         raise ConflictError(f"dataset {name!r} is being changed by somebody else", cure="try again")
 
 
+def is_sql(text: str) -> bool:
+    """Whether a text is a query rather than a name; nobody runs one that comes as data.
+
+    >>> is_sql("SELECT * FROM reviews"), is_sql("reviews")
+    (True, False)
+    """
+    return _SQL.match(text) is not None
+
+
 def _records(data: Any) -> list[dict[str, Any]]:
     to_dict = getattr(data, "to_dict", None)
     if callable(to_dict) and hasattr(data, "columns"):
@@ -207,7 +236,7 @@ def _records(data: Any) -> list[dict[str, Any]]:
     ):
         return [dict(row) for row in data]
     raise DataError(
-        f"a {type(data).__name__} is not data",
+        f"data of type {type(data).__name__} cannot be used",
         cure="give a DataFrame, a list of dicts, or the name of a dataset",
     )
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.cases import Case
+from workbench.core.scoring import parse_scorer
 from workbench.db.queries import evaluations as queries
 from workbench.scorers import check_cases
 from workbench.scorers import get as get_scorer
+from workbench.scorers.rules import RULES
 
 if TYPE_CHECKING:
     from workbench.core.scoring import Score, Scorer
@@ -35,6 +37,13 @@ class Evaluating:
 
         """
         return [get_scorer(spec) if isinstance(spec, str) else spec for spec in scorers]
+
+    def columns(self, scorers: Sequence[Any]) -> frozenset[str] | None:
+        """Return the columns that scorers name to compare with; None where one of them may read any."""
+        specs = [parse_scorer(spec) for spec in scorers if isinstance(spec, str)]
+        if len(specs) < len(scorers) or any(spec.name not in RULES for spec in specs):
+            return None
+        return frozenset(spec.column for spec in specs if spec.column is not None)
 
     def check_cases(self, scorers: Sequence[Any], cases: Sequence[Case]) -> None:
         """Find cases that lack what a scorer compares with, before the first call is paid for.

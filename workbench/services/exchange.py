@@ -19,7 +19,7 @@ from workbench.core.exchange.sniff import FORMATS, SQLITE, check_format, sniff_d
 from workbench.core.exchange.tables import read_csv, read_jsonl
 from workbench.core.refs import check_title
 from workbench.db import foreign
-from workbench.errors import DataError, InputError
+from workbench.errors import DataError, InputError, RunInterruptedError
 from workbench.services.exchange_export import EXPORTS, write
 from workbench.services.exchange_files import Folder, families_below, read_bytes
 from workbench.services.exchange_import import Intake
@@ -46,6 +46,7 @@ class Exchange:
         path: str | Path,
         *,
         format: str | None = None,  # noqa: A002 - the option's name
+        project: str | None = None,
         progress: Told | None = None,
     ) -> ImportReport:
         """Store the prompts of a file or folder; what is there already is not stored again.
@@ -57,10 +58,13 @@ class Exchange:
                 CSV, JSON lines, or a folder that ``export`` wrote.
             format: ``csv``, ``folder``, ``jsonl``, ``langfuse``, ``llm``, ``mlflow`` or ``promptfoo``; by default it
                 is found by the content.
+            project: use this one from now on, and make it where there is none, once the file could be read; by
+                default the one in use.
             progress: told (done, all), in versions.
 
         Raises:
             DataError: the file cannot be read at all, or its format is not known.
+            RunInterruptedError: stopped by the person; what was told as done is stored.
             OptionError: there is no such format.
 
         Example:
@@ -69,15 +73,27 @@ class Exchange:
             (3, 0)
 
         """
-        place = Path(path).expanduser()
+        place = _path(path)
         try:
             kind, found = _read(place, check_format(format) if format else None)
         except OSError as error:
             raise DataError(
                 f"{str(path)!r:.200} cannot be read: {error.strerror}", cure="see who may read it"
             ) from error
+        except DataError as error:
+            if place.name in error.message:
+                raise
+            raise DataError(f"{str(path)!r:.200}: {error.message}", cure=error.cure) from error
+        if project is not None:
+            self._wb.use(project)
         intake = Intake(self._wb, found, progress)
-        intake.store()
+        try:
+            intake.store()
+        except KeyboardInterrupt:
+            raise RunInterruptedError(
+                f"stopped: {intake.new:,} new versions are stored",
+                cure="the same import goes on: what is there is not stored again",
+            ) from None
         datasets = self._datasets(found)
         return ImportReport(
             source=str(path),
@@ -120,7 +136,7 @@ class Exchange:
             12
 
         """
-        place = Path(path).expanduser()
+        place = _path(path)
         kind = check_format(format, EXPORTS) if format else _by_ending(place)
         return write(self._wb, place, kind, prompts, progress, shown=str(path))
 
@@ -131,6 +147,12 @@ class Exchange:
                 name = check_title(data.name.replace("@", "-at-"))
                 refs.append(self._wb.datasets.save(name, data.rows, expected=data.expected).ref)
         return tuple(refs)
+
+
+def _path(given: str | Path) -> Path:
+    if not isinstance(given, str | Path):
+        raise DataError(f"{given!r:.100} is no path", cure="name a file or a folder: 'prompts.jsonl'")
+    return Path(given).expanduser()
 
 
 def _by_ending(path: Path) -> str:

@@ -45,6 +45,8 @@ def write(
     if not families and kind != "folder":
         raise DataError(f"project {workbench.project!r} has no prompts to write")
     found = Found()
+    while kind != "promptfoo" and _add_included(families, wanted, found, whole=kind == "folder"):
+        families = list(_families(workbench, wanted, None, latest_only=False))
     written, removed = 1, 0
     if kind == "jsonl":
         _make_parent(path)
@@ -86,6 +88,29 @@ def _wanted(workbench: Workbench, prompts: Sequence[str] | None) -> dict[str, se
         elif (numbers := wanted.setdefault(chosen.title, set())) is not None:
             numbers.add(chosen.version)
     return wanted
+
+
+def _add_included(
+    families: Sequence[Sequence[StoredVersion]],
+    wanted: dict[str, set[int] | None],
+    found: Found,
+    *,
+    whole: bool,
+) -> bool:
+    """Add to what is wanted the versions that it includes: without them it could not be imported."""
+    there = {f"{version.title}@{version.version}" for family in families for version in family}
+    more: dict[str, tuple[str, int, StoredVersion]] = {}
+    for family in families:
+        for version in family:
+            for ref in (*version.includes.values(), *version.builds_on.values()):
+                title, _, number = ref.rpartition("@")
+                if ref not in there and title and not title.startswith(SCRATCH):
+                    more.setdefault(ref, (title, int(number), version))
+    for ref, (title, version_number, user) in more.items():
+        numbers = wanted.setdefault(title, set())
+        wanted[title] = None if whole or numbers is None else {*numbers, version_number}
+        found.note(ref, f"comes along, for {user.title}@{user.version} includes it", title)
+    return bool(more)
 
 
 def _families(

@@ -11,7 +11,7 @@ from workbench.core.body import parse_body
 from workbench.core.composition import include_refs
 from workbench.core.exchange.records import Found, PromptRecord, in_order
 from workbench.core.keys import find_key
-from workbench.core.refs import check_label, check_title
+from workbench.core.refs import check_label, check_tags, check_title
 from workbench.core.values import plain, storable
 from workbench.db.queries import exchange as queries
 from workbench.db.queries.prompts import Draft
@@ -26,7 +26,7 @@ from workbench.errors import (
     ServerUnavailableError,
 )
 from workbench.services.composing import pin
-from workbench.services.saving import bases_of, settings_of, variables_of
+from workbench.services.saving import bases_of, checked_settings, settings_of, variables_of
 
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
@@ -136,16 +136,13 @@ class Intake:
         exact = {ref: self._placed.get(at, at) for ref, at in {**record.includes, **record.builds_on}.items()}
         bases = tuple(dict.fromkeys([*bases_of(body), *record.builds_on]))
         includes = pin(self._wb, title, include_refs(body), bases, exact=exact)
-        derived = variables_of(body, includes)  # also parses every template
         draft = Draft(
             title=title,
             content=body.content,
             system_prompt=body.system,
-            variables=derived
-            if record.variables is None
-            else plain(list(record.variables), what="the variables"),
-            settings=plain({**settings_of(body), **record.settings}, what="the settings"),
-            tags=tuple(storable(tag, what="a tag") for tag in dict.fromkeys([*record.tags, *tags])),
+            variables=variables_of(body, includes, record.variables),  # also parses every template
+            settings=checked_settings(self._wb, {**settings_of(body), **record.settings}),
+            tags=check_tags([*record.tags, *tags]),
             note=storable(record.note or str(front.get("note", "")), what="the note"),
             includes=includes,
         )

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.analysis import Comparison
-    from workbench.services.planning import Plan
-    from workbench.services.runs import Run
+    from workbench.services.estimating import Plan
+    from workbench.services.run import Run
     from workbench.services.workbench import Workbench
 
 __all__ = ["ArmSpec", "Experiment", "arm"]

@@ -13,20 +13,20 @@ from workbench.db import frames
 from workbench.db.queries import experiments as queries
 from workbench.db.tables import AbArm, AbTest
 from workbench.errors import InputError, NameTakenError, UnknownReferenceError, did_you_mean
+from workbench.services.comparing import METRICS, metric_column, whole
 from workbench.services.experiment import ArmSpec, Experiment
-from workbench.services.planning import Arm, Plan, make_arm
+from workbench.services.outcome import partial
+from workbench.services.planning import Arm, make_arm
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.analysis import Comparison
-    from workbench.services.runs import Run
+    from workbench.services.estimating import Plan
+    from workbench.services.run import Run
     from workbench.services.workbench import Workbench
 
-__all__ = ["METRICS", "Experiments"]
-
-#: Metrics that are not a scorer's name, and whether more of it is better.
-METRICS = {"pass": True, "score": True, "cost": False, "latency": False, "tokens": False}
+__all__ = ["Experiments"]
 
 
 class Experiments:
@@ -192,7 +192,7 @@ class Experiments:
     def plan(self, test: Experiment) -> Plan:
         """Estimate a test's calls."""
         return self._wb.running.estimate(
-            self._wb.running.plan_arms(self._arms(test), data=test.dataset, samples=test.samples)
+            self._wb.running.plan_arms(self._arms(test), data=test.dataset, samples=test.samples, cache="off")
         )
 
     def run(
@@ -217,7 +217,7 @@ class Experiments:
             if test.status == "draft":
                 queries.set_status(session, test.id, "running")
         if runs and runs[-1].status == "finished":
-            return self._wb.running.get(runs[-1].id)
+            return self._wb.runs.get(runs[-1].id)
         return self._wb.running.run(
             plan, scorers=test.scorers, ab_test_id=test.id, label=test.name, progress=progress
         )
@@ -231,8 +231,8 @@ class Experiments:
 
     def analyze(self, test: Experiment) -> Comparison:
         """Compare, and store the look."""
-        answers = self.frame(test)
-        rows = answers.assign(value=_metric(answers, test.metric))
+        answers, missing = self.frame(test), self._missing(test)
+        rows = answers.assign(value=metric_column(answers, test.metric))
         comparison = analysis.compare(
             rows[["case_id", "cluster_id", "variant", "sample", "value", "status", "unparsed"]],
             metric=test.metric,
@@ -244,7 +244,9 @@ class Experiments:
             power=test.power,
             mde=test.mde,
             seed=test.seed,
+            complete=not missing,
         )
+        comparison = whole(comparison, missing)
         if self.get(test.name).status != "completed":
             self._store(
                 test, comparison
@@ -275,6 +277,12 @@ class Experiments:
         with self._wb.database.session() as session:
             queries.set_status(session, test.id, "stopped")
         return self.get(test.name)
+
+    def _missing(self, test: Experiment) -> str:
+        """Return what is missing of the test's run; no statistic silently uses a part of it."""
+        with self._wb.database.session() as session:
+            runs = queries.runs_of(session, test.id)
+        return partial(self._wb.runs.get(runs[-1].id).counts) if runs else ""
 
     def _store(self, test: Experiment, comparison: Comparison) -> None:
         result = comparison.to_dict()
@@ -365,15 +373,6 @@ class Experiments:
                 f"alpha is {alpha}, power is {power}",
                 cure="both lie between 0 and 1; common are 0.05 and 0.8",
             )
-
-
-def _metric(answers: pd.DataFrame, metric: str) -> pd.Series[Any]:
-    column = {"pass": "passed", "cost": "cost", "latency": "latency", "tokens": "tokens"}.get(metric, "score")
-    return (
-        answers[column].astype("float64")
-        if column != "passed"
-        else answers[column].astype("boolean").astype("Float64").astype("float64")
-    )
 
 
 def _order(column: str) -> tuple[bool, bool, str]:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 from workbench.core.body import PromptBody, join_turns, parse_body
 from workbench.core.front_matter import check_keys, read_yaml
 from workbench.core.keys import find_key
-from workbench.core.versions import PromptVersion
-from workbench.errors import FileError, InputError, TemplateError
+from workbench.errors import FileError, InputError, TemplateError, did_you_mean
 
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
 
-__all__ = ["PromptFile", "load_prompt", "read_prompt"]
+__all__ = ["PromptFile", "prompt_of_file", "read_prompt"]
 
 _MAX_BYTES: Final = 1_000_000
 _MAX_CHAT: Final = 300_000
@@ -50,10 +49,10 @@ class PromptFile:
     origin: str
 
 
-def load_prompt(
+def prompt_of_file(
     workbench: Workbench, path: str | Path, *, title: str | None = None, **given: Any
-) -> PromptVersion:
-    """Save the prompt of a file; ``given`` goes to ``wb.prompts.save_body`` and wins over front matter.
+) -> tuple[str, PromptBody, dict[str, Any]]:
+    """Return the prompt of a file as ``wb.prompts.save_body`` takes it; what is ``given`` wins over front matter.
 
     Raises:
         FileError: the file is missing, too large, or no text.
@@ -67,12 +66,8 @@ def load_prompt(
     if isinstance(schema, str):
         read = workbench.schemas.read(schema, look_up=look_up, folder=found.path.parent)
         given["settings"] = {"schema": read, **(given.get("settings") or {})}
-    return workbench.prompts.save_body(
-        title or found.title,
-        found.body,
-        note=f"{note} ({found.origin})" if note else found.origin,
-        **given,
-    )
+    given["note"] = f"{note} ({found.origin})" if note else found.origin
+    return title or found.title, found.body, given
 
 
 def read_prompt(path: str | Path, *, system: str | None = None) -> PromptFile:
@@ -179,17 +174,25 @@ def _chat_json(text: str) -> dict[str, Any]:
 
 
 def _is_chat(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(each, dict)
-            and {*each} == {"role", "content"}
-            and each["role"] in _ROLES
-            and isinstance(each["content"], str)
-            for each in value
-        )
-    )
+    """Whether a value is a list of messages; what is wrong with one of them is told.
+
+    Raises:
+        TemplateError: a message is none.
+
+    """
+    if not isinstance(value, list) or not value:
+        return False
+    for number, each in enumerate(value, 1):
+        if not isinstance(each, dict) or {*each} != {"role", "content"}:
+            raise TemplateError(
+                f"message {number} is {each!r:.80}, not a role and a content", cure=_CHAT_CURE
+            )
+        if each["role"] not in _ROLES:
+            cure = did_you_mean(str(each["role"]), _ROLES) or f"the roles are {', '.join(_ROLES)}"
+            raise TemplateError(f"message {number} has the role {each['role']!r:.60}", cure=cure)
+        if not isinstance(each["content"], str):
+            raise TemplateError(f"the content of message {number} is {each['content']!r:.60}, not text")
+    return True
 
 
 def _origin(path: Path, data: bytes) -> str:

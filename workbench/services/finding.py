@@ -1,22 +1,70 @@
-"""How prompts are found: the two verbs of ``wb.prompts`` that search."""
+"""How prompts are found: by their references, and by their words."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from workbench.core.refs import LATEST, Ref, parse_ref
+from workbench.core.versions import PromptVersion
+from workbench.db.queries import prompts as queries
+from workbench.errors import UnknownReferenceError, did_you_mean
+from workbench.services.composing import with_includes
 
 if TYPE_CHECKING:
     from workbench.services.found import Found
     from workbench.services.search import Moment
     from workbench.services.workbench import Workbench
 
-__all__ = ["FindsPrompts"]
+__all__ = ["FindsPrompts", "cure_of"]
+
+#: Names that an error lists.
+_SHOWN = 10
 
 
 class FindsPrompts:
-    """Finds prompts in every project that the person can read."""
+    """Finds prompts: by reference in the project in use, by words in every project that the person can read."""
 
     def __init__(self, workbench: Workbench) -> None:
         self._wb = workbench
+
+    def get(self, ref: str) -> PromptVersion:
+        """Return a version: ``title``, ``title@3`` or ``title@label``.
+
+        Raises:
+            UnknownReferenceError: no such title, version or label.
+
+        """
+        parsed = parse_ref(ref)
+        with self._wb.database.session() as session:
+            root = queries.family(session, self._wb.project_id, parsed.title)
+            if root is None:
+                known = queries.titles(session, self._wb.project_id)
+                raise UnknownReferenceError(
+                    f"project {self._wb.project!r} has no prompt {parsed.title!r}",
+                    cure=cure_of(parsed.title, known, "prompts"),
+                )
+            found = queries.versions(session, root)
+        name = parsed.label or LATEST
+        chosen = [
+            version
+            for version in found
+            if (name in version.labels if parsed.version is None else version.version == parsed.version)
+        ]
+        if not chosen:
+            raise _not_in_family(parsed, found)
+        return self._bound(chosen[0])
+
+    def resolve(self, prompt: PromptVersion | str) -> PromptVersion:
+        """Return a version as it is, or by its reference."""
+        return prompt if isinstance(prompt, PromptVersion) else self.get(prompt)
+
+    def by_id(self, prompt_id: uuid.UUID) -> PromptVersion:
+        """Return a version by its row's id."""
+        with self._wb.database.session() as session:
+            return self._bound(queries.get_by_id(session, prompt_id))
 
     def search(
         self,
@@ -88,3 +136,28 @@ class FindsPrompts:
 
         """
         return self._wb.searching.with_variable(name, limit, project=project)
+
+    def _bound(self, version: PromptVersion) -> PromptVersion:
+        return replace(with_includes(self._wb, version), caller=self._wb)
+
+
+def cure_of(name: str, known: Sequence[str], what: str) -> str:
+    """Return what to do about a name that is not there: the one that may be meant, else some of those that are."""
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return did_you_mean(name, known) or (
+        f"it has {', '.join(known[:_SHOWN])}{more}" if known else f"there are no {what} yet"
+    )
+
+
+def _not_in_family(ref: Ref, versions: Sequence[PromptVersion]) -> UnknownReferenceError:
+    if ref.version is not None:
+        known = [f"{ref.title}@{version.version}" for version in versions]
+        more = f" and {len(known) - _SHOWN} older ones" if len(known) > _SHOWN else ""
+        return UnknownReferenceError(
+            f"prompt {ref.title!r} has no version {ref.version}",
+            cure=f"it has {', '.join(known[:_SHOWN])}{more}",
+        )
+    labels = sorted({label for version in versions for label in version.labels})
+    return UnknownReferenceError(
+        f"prompt {ref.title!r} has no label {ref.label!r}", cure=cure_of(str(ref.label), labels, "labels")
+    )

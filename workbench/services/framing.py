@@ -46,10 +46,6 @@ class Frames:
         """Return one row for each case, arm and sample of an A/B test."""
         return self._wb.ab.frame(self._wb.ab.get(test) if isinstance(test, str) else test)
 
-    def runs(self, *, limit: int | None = None) -> pd.DataFrame:
-        """Return the project's runs with counts and cost, newest first."""
-        return frames.runs(self._wb.database, self._wb.project_id, limit=limit)
-
     def tests(self) -> pd.DataFrame:
         """Return the project's A/B tests with their verdicts, newest first."""
         return frames.tests(self._wb.database, self._wb.project_id)
@@ -59,7 +55,19 @@ class Frames:
         return frames.costs(self._wb.database, self._wb.project)
 
     def jsonb(
-        self, table: str, column: str, fields: Mapping[str, str], *, limit: int | None = None
+        self, table: str, column: str, fields: Mapping[str, str] | None = None, *, limit: int | None = None
     ) -> pd.DataFrame:
-        """Return fields of any JSONB column as typed columns: ``jsonb("executions", "response_data", {"id": "text"})``."""
+        """Return fields of any JSONB column as typed columns: ``jsonb("executions", "response_data", {"id": "text"})``.
+
+        Args:
+            table: a table or view of schema ``wb``.
+            column: one of its JSONB columns.
+            fields: names and types of fields; without, the whole values come in one column.
+            limit: at most so many rows.
+
+        Raises:
+            UnknownReferenceError: there is no such table or column (did you mean …?).
+            DataError: a field does not have the type that was asked for; the message names it.
+
+        """
         return frames.jsonb(self._wb.database, table, column, fields, limit=limit)

@@ -17,6 +17,8 @@ __all__ = ["frame", "guide"]
 
 #: The family of a model about which nothing is known.
 _OTHER = "other"
+#: The family of those that answer by script.
+_FAKE = "fake"
 
 _TYPES: Final = {
     "model": "object",
@@ -77,7 +79,8 @@ def frame(database: Database, ids: Sequence[str]) -> pd.DataFrame:
     with database.session() as session:
         families = guides.families_of(session, [model for model in ids if not model.endswith("/…")])
         stored = guides.stored(session)
-    found = [[model, families.get(model, ""), *_facts(stored.get(model))] for model in ids]
+    fake = {model: _FAKE for model in ids if model.startswith(f"{_FAKE}/")}
+    found = [[model, {**families, **fake}.get(model, ""), *_facts(stored.get(model))] for model in ids]
     return pd.DataFrame(found, columns=list(_TYPES)).astype(_TYPES)
 
 

@@ -17,7 +17,7 @@ from workbench.errors import NoModelError
 from workbench.providers import weights
 from workbench.providers.base import Provider
 from workbench.providers.registry import Registry, check_endpoint
-from workbench.services import guides
+from workbench.services import guides, limits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,10 +79,11 @@ class Models:
         if not wanted:
             available = self.registry.available()
             if len(available) != 1:
-                listed = ", ".join(available) if available else "none is configured"
+                ready = f"ready are {', '.join(available)}" if available else "none is configured"
                 raise NoModelError(
-                    f"no model was chosen ({listed})",
-                    cure="name one with -m, or WORKBENCH_MODEL; a small local one comes with: workbench models fetch smollm2",
+                    f"no model was chosen; {ready}",
+                    cure="name one with -m or model=, or set WORKBENCH_MODEL; fake/echo answers by script, to try things"
+                    " out; a small real one comes with: workbench models fetch smollm2; workbench models list",
                 )
             wanted = available[0]
         return self._chosen.get(wanted) or self._resolve(wanted)
@@ -93,17 +94,19 @@ class Models:
             return models.id_of(session, config_id)
 
     def list(self) -> list[str]:
-        """Return the ids that can be called now, and those that were used before."""
+        """Return the ids that can be called now, the fake ones among them, and those that were used before."""
         with self._wb.database.session() as session:
             known = models.known_ids(session)
-        return sorted({*self.registry.available(), *known})
+        fake = self.registry.fake()
+        return [*sorted({*self.registry.available(), *known} - {*fake}), *fake]
 
     def frame(self) -> pd.DataFrame:
         """Return what ``list`` names, a row each, with what is known of it.
 
         Returns:
             Columns ``model family context_length max_tokens price_prompt price_completion settings``: tokens, USD
-            per token, and options to begin with. ``<provider>/…`` stands for whatever that provider offers.
+            per token, and options to begin with. ``<provider>/…`` stands for whatever that provider offers; those
+            of the family ``fake`` answer by script.
 
         Example:
             >>> wb.models.frame().query("family == 'claude'")  # doctest: +SKIP
@@ -164,6 +167,55 @@ class Models:
             accounts.set_setting(session, self._wb.database.user_id, ["endpoints", name], url)
         self._registry = None
         self._chosen.clear()
+
+    def limit(
+        self,
+        name: str,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        concurrency: int | None = None,
+    ) -> limits.Limit:
+        """Limit how fast a provider or a model is called, by all your processes on this database together.
+
+        A limit that is not named stays as it is. Where a provider and one of its models have limits, both hold.
+
+        Args:
+            name: ``openrouter`` for all of a provider, ``openrouter/openai/gpt-4o`` for one model.
+            rpm: calls a minute; up to ten seconds' worth may be made at once.
+            tpm: tokens a minute, of prompts and answers.
+            concurrency: calls in flight.
+
+        Raises:
+            InputError: a limit is no number above 0, or none is given.
+            UnknownModelError: nobody answers under that name.
+
+        Example:
+            >>> print(wb.models.limit("openrouter/openai/gpt-4o", rpm=60, tpm=100_000))  # doctest: +SKIP
+            openrouter/openai/gpt-4o: at most 60 calls a minute, 100,000 tokens a minute
+
+        """
+        return limits.set_(self._wb.database, self.registry, name, rpm=rpm, tpm=tpm, concurrency=concurrency)
+
+    def limits(self) -> pd.DataFrame:
+        """Return your limits and how they stand.
+
+        Returns:
+            Columns ``name rpm tpm concurrency in_flight pace blocked_s``. ``pace`` is the part of the rate that is
+            used: 429s lower it, two minutes without one bring it back to 1. ``blocked_s`` are the seconds for which
+            the provider refuses calls. A row without limits only remembers refusals.
+
+        """
+        return limits.frame(self._wb.database)
+
+    def unlimit(self, name: str) -> str:
+        """Remove the limits of a provider or a model, and what is remembered of its refusals; return its full name.
+
+        Raises:
+            UnknownReferenceError: it has no limit.
+
+        """
+        return limits.remove(self._wb.database, self.registry, name)
 
     def close(self) -> None:
         """End local servers and connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ _MAX_NAME = 100
 _MAX_VALUE = 100_000
 #: Kept in the same place, but with verbs of their own that check what is stored.
 _RESERVED = {"endpoints": "workbench models endpoint add NAME URL"}
+#: Settings that mean something to the workbench itself → their values.
+_KNOWN = {"theme": ("auto", "light", "dark")}
+_LIKE = 0.85
 
 
 class OwnSettings:
@@ -47,6 +51,7 @@ class OwnSettings:
         _check_name(name)
         if name in _RESERVED:
             raise InputError(f"the setting {name!r} is the workbench's own", cure=f"use {_RESERVED[name]}")
+        _check_known(name, value)
         text = _json(name, value)
         with self._wb.database.session() as session:
             accounts.set_setting(session, self._wb.database.user_id, [name], json.loads(text))
@@ -67,6 +72,19 @@ def _check_name(name: object) -> None:
         raise InputError(
             f"a setting cannot be called {name!r:.60}",
             cure=f"give it a name of 1 to {_MAX_NAME} characters, such as 'theme'",
+        )
+
+
+def _check_known(name: str, value: Any) -> None:
+    close = difflib.get_close_matches(name.lower(), _KNOWN, n=1, cutoff=_LIKE)
+    if name not in _KNOWN and close:
+        raise InputError(
+            f"there is no setting {name!r:.60}",
+            cure=f"did you mean {close[0]!r}? A setting of your own needs a name that is less like it",
+        )
+    if value is not None and value not in _KNOWN.get(name, (value,)):
+        raise InputError(
+            f"the setting {name!r} cannot be {value!r:.60}", cure=f"use one of {', '.join(_KNOWN[name])}"
         )
 
 

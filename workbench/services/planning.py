@@ -1,11 +1,11 @@
-"""What a run will do, before it does it: the calls, their order, and an estimate of tokens, dollars, minutes."""
+"""What a run will do, before it does it: the calls and their order, checked before anything is paid."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,9 @@ from workbench.core.body import PromptBody
 from workbench.core.cases import Case
 from workbench.core.composition import body_of
 from workbench.core.declarations import fill, fills
-from workbench.core.display import Card, Rich
-from workbench.core.versions import PromptVersion, format_cost
-from workbench.db.queries import models as model_queries
-from workbench.errors import DataError, UndefinedVariableError, did_you_mean
-from workbench.services.calls import build_request
+from workbench.core.versions import PromptVersion
+from workbench.errors import DataError, InputError, UndefinedVariableError, did_you_mean
+from workbench.services.attaching import check_files
 from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
 
@@ -26,14 +24,7 @@ if TYPE_CHECKING:
     from workbench.services.datasets import Dataset
     from workbench.services.workbench import Workbench
 
-__all__ = ["Arm", "Call", "Plan", "RunPlan", "estimate", "make_arm"]
-
-#: Characters of English per token, for estimates before the first answer.
-_CHARS_PER_TOKEN = 4
-#: Tokens of an answer where neither a limit nor an earlier answer tells.
-_ANSWER_TOKENS = 128
-#: Cases that an estimate renders.
-_PILOT = 50
+__all__ = ["Arm", "Call", "RunPlan", "check_read", "make_arm"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,50 +138,38 @@ class RunPlan:
                     )
                 place = f"prompt {arm.version.ref}, row {position} (the first is 0; case {case.key:.12}): "
                 fill(records, {**case.inputs, **self.variables}, where=place)
+            check_files(
+                arm.options.get("attach"), [{**case.inputs, **self.variables} for _, case in self.cases]
+            )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan(Rich):
-    """An estimate; nothing was called.
+def check_read(
+    versions: Sequence[PromptVersion], given: Iterable[str], *, also: Collection[str] | None = ()
+) -> None:
+    """Refuse a value that was given by its name and that nothing reads: most often the name is misspelt.
 
-    Attributes:
-        n_calls: calls in all.
-        tokens: estimated tokens of prompts and answers.
-        cost: estimated USD; None where a model's price is unknown.
-        minutes: estimated duration; None where the model was never called.
+    Args:
+        versions: the prompts that are called.
+        given: names that a person wrote; not the columns of data, of which more may be there.
+        also: names that something else reads; None where that cannot be known.
+
+    Raises:
+        InputError: none of the prompts reads it.
 
     """
-
-    n_calls: int
-    n_cases: int
-    samples: int
-    arms: tuple[str, ...]
-    tokens: int
-    cost: Decimal | None
-    minutes: float | None
-    basis: str
-
-    def __str__(self) -> str:
-        time = (
-            "time unknown"
-            if self.minutes is None
-            else f"about {self.minutes:.1f} min"
-            if self.minutes >= 0.1
-            else "a few seconds"
+    names = dict.fromkeys(name for version in versions for name in version.names)
+    if also is None or all(name in names or name in also for name in given):
+        return
+    # What the text itself reads counts too: rows of older versions may declare less.
+    names |= dict.fromkeys(name for version in versions for name in body_of(version).variables)
+    stray = next((name for name in given if name not in names and name not in also), None)
+    if stray is not None:
+        who = versions[0].title if len(versions) == 1 else "none of the prompts"
+        reads = f"it reads {', '.join(names)}" if names else "it reads no variable"
+        raise InputError(
+            f"{who} {'does not read' if len(versions) == 1 else 'reads'} {stray!r:.100}",
+            cure=did_you_mean(str(stray), names) or f"{reads}; leave {stray!r:.100} out",
         )
-        arms, samples = len(self.arms), self.samples
-        lines = [
-            f"{self.n_calls:,} calls = {arms} arm{'s' * (arms > 1)} × {self.n_cases:,} cases × {samples} sample{'s' * (samples > 1)}",
-            *(f"  {arm}" for arm in self.arms),
-            f"about {self.tokens:,} tokens · {format_cost(self.cost)} · {time}",
-            f"({self.basis}; nothing was sent)",
-        ]
-        return "\n".join(lines)
-
-    def card(self) -> Card:
-        """Return the text with its basis as the small line."""
-        title, *text, basis = str(self).splitlines()
-        return Card(title=title, text="\n".join(text), note=basis.strip("()"))
 
 
 def make_arm(
@@ -218,43 +197,3 @@ def make_arm(
         variant=variant,
         schema=schema,
     )
-
-
-def estimate(workbench: Workbench, plan: RunPlan) -> Plan:
-    """Estimate from rendered texts, price lists, and the latency of earlier calls."""
-    tokens, cost, seconds = 0, Decimal(0), 0.0
-    known_cost = known_time = True
-    for arm in plan.arms:
-        prompt, answer = _tokens_per_call(arm, plan)
-        calls = len(plan.cases) * plan.samples
-        tokens += (prompt + answer) * calls
-        if arm.model.price is None:
-            known_cost = False
-        else:
-            cost += arm.model.price.amount(prompt_tokens=prompt, completion_tokens=answer) * calls
-        with workbench.database.session() as session:
-            latency = model_queries.latency_p50(session, arm.model.config_id)
-        known_time = known_time and latency is not None
-        seconds += (latency or 0) / 1000 * calls / min(plan.concurrency, arm.model.provider.concurrency)
-    return Plan(
-        n_calls=plan.n_calls,
-        n_cases=len(plan.cases),
-        samples=plan.samples,
-        arms=tuple(
-            f"{f'{a.variant}: ' if a.variant else ''}{a.version.ref} on {a.model.model_id}" for a in plan.arms
-        ),
-        tokens=tokens,
-        cost=cost if known_cost else None,
-        minutes=seconds / 60 if known_time else None,
-        basis=f"{_CHARS_PER_TOKEN} characters a token, answers of at most {_ANSWER_TOKENS} tokens unless max_tokens says otherwise",
-    )
-
-
-def _tokens_per_call(arm: Arm, plan: RunPlan) -> tuple[int, int]:
-    lengths = []
-    for _, case in plan.cases[:_PILOT]:
-        values = fill(arm.version.variables, {**case.inputs, **plan.variables})
-        request = build_request(arm.body, values, arm.model, arm.options, schema=arm.schema)
-        lengths.append(sum(len(message.content) + 16 for message in request.messages))
-    answer = int(arm.options.get("max_tokens") or _ANSWER_TOKENS)
-    return round(sum(lengths) / max(1, len(lengths)) / _CHARS_PER_TOKEN), answer

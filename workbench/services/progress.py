@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol, TextIO
@@ -14,57 +16,108 @@ __all__ = ["Progress", "Reporter", "TextReporter"]
 
 #: A terminal is redrawn at most this often, in seconds.
 _EVERY = 0.2
+#: Speed is that of the last seconds, so that a slow start or a burst from the cache is soon forgotten.
+_WINDOW = 20.0
+#: A mark for the window is set this often, in seconds.
+_MARK = 0.5
+#: The time left is not told before so many seconds,
+_FIRST = 2.0
+#: nor before so many calls have ended.
+_FEWEST = 3
 
 
 @dataclass(slots=True)
 class Progress:
-    """What became of the calls so far. One thread writes, others read."""
+    """What became of the calls so far. One thread writes, others read.
+
+    Attributes:
+        total: calls in all.
+        before: calls that were settled before this start.
+        note: what is waited for, or what should be known.
+
+    """
 
     total: int
     label: str = ""
+    before: int = 0
     done: int = 0
     failed: int = 0
+    lost: int = 0
     cached: int = 0
     tokens: int = 0
     cost: Decimal = Decimal(0)
     cost_unknown: bool = False
     note: str = ""
+    waiting: str = ""
     started: float = field(default_factory=time.monotonic)
+    _marks: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     @property
     def settled(self) -> int:
-        """Calls that ended."""
-        return self.done + self.failed
+        """Calls that ended, with those that ended before this start."""
+        return self.before + self.done + self.failed + self.lost
 
     @property
     def seconds(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self.started
 
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of all calls: answered or settled before, failed, lost."""
+        total = max(1, self.total)
+        return (self.before + self.done) / total, self.failed / total, self.lost / total
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the end at the present speed; None while nobody can tell."""
+        made = self.settled - self.before
+        if self.seconds < _FIRST or made < _FEWEST or self.settled >= self.total:
+            return None
+        rate, _ = self._speed()
+        return (self.total - self.settled) / rate if rate > 0 else None
+
     def line(self) -> str:
         """Return one line: counts, rate, tokens, dollars, time left."""
-        rate = self.settled / self.seconds if self.seconds > 0 else 0.0
-        left = (self.total - self.settled) / rate if rate > 0 else None
+        ended = self.settled >= self.total
+        rate, tokens = self._average() if ended else self._speed()
         parts = [f"{self.settled:,}/{self.total:,}"]
-        if self.failed:
-            parts.append(f"{self.failed} failed")
-        if self.cached:
-            parts.append(f"{self.cached} from cache")
-        parts += [
-            f"{rate:.1f}/s",
-            f"{self.tokens:,} tok",
-            "cost unknown" if self.cost_unknown else format_cost(self.cost),
-        ]
-        if self.settled < self.total and left is not None:
-            parts.append(f"{_duration(left)} left")
-        elif self.settled >= self.total:
+        parts += [f"{self.failed:,} failed"] if self.failed else []
+        parts += [f"{self.lost:,} lost"] if self.lost else []
+        parts += [f"{self.cached:,} from cache"] if self.cached else []
+        parts += [f"{rate:.1f}/s"]
+        parts += [f"{self.tokens:,} tok"] if ended else [f"{tokens:,.0f} tok/s"] if self.tokens else []
+        cost = "cost unknown" if self.cost_unknown and not self.cost else format_cost(self.cost)
+        parts += [f"{cost} and more, unknown" if self.cost_unknown and self.cost else cost]
+        if ended:
             parts.append(_duration(self.seconds))
+        elif (left := self.left) is not None:
+            parts.append(f"{_duration(left)} left")
+        parts += [each for each in (self.waiting, self.note) if each]
         text = " · ".join(parts)
-        return f"{self.label}: {text}{f' · {self.note}' if self.note else ''}" if self.label else text
+        return f"{self.label}: {text}" if self.label else text
+
+    def _average(self) -> tuple[float, float]:
+        seconds = max(self.seconds, 1e-3)
+        return (self.settled - self.before) / seconds, self.tokens / seconds
+
+    def _speed(self) -> tuple[float, float]:
+        """Return calls and tokens per second over the last seconds."""
+        now, settled, tokens = time.monotonic(), self.settled, self.tokens
+        marks = self._marks
+        if not marks:
+            marks.append((self.started, self.before, 0))
+        if now - marks[-1][0] >= _MARK:
+            marks.append((now, settled, tokens))
+        while len(marks) > 2 and now - marks[1][0] >= _WINDOW:
+            marks.popleft()
+        at, then, had = marks[0]
+        seconds = max(now - at, 1e-3)
+        return (settled - then) / seconds, (tokens - had) / seconds
 
 
 class Reporter(Protocol):
-    """Shows progress; called in the thread of the person."""
+    """Shows progress; called in the thread that waits for the run."""
 
     def update(self, progress: Progress) -> None:
         """Show the state so far; called often, so it throttles itself."""
@@ -74,7 +127,7 @@ class Reporter(Protocol):
 
 
 class TextReporter:
-    """One line that redraws itself in a terminal or a cell; elsewhere only the last state."""
+    """One line that redraws itself in a terminal; elsewhere only the last state."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -98,9 +151,11 @@ class TextReporter:
         self._stream.flush()
 
     def _draw(self, line: str) -> None:
-        self._stream.write("\r" + line.ljust(self._width))
+        room = shutil.get_terminal_size().columns - 1  # a line that wraps could not be drawn over
+        shown = line if len(line) <= room else f"{line[: room - 1]}…"
+        self._stream.write("\r" + shown.ljust(self._width))
         self._stream.flush()
-        self._width = len(line)
+        self._width = len(shown)
 
 
 def _duration(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +10,14 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.body import PromptBody, parse_body
 from workbench.core.diff import Diff, diff_versions, line_delta
 from workbench.core.lineage import PromptTree, plant
-from workbench.core.refs import LATEST, check_label, check_title, parse_ref
+from workbench.core.refs import LATEST, SCRATCH, check_label, check_tags, check_title, parse_ref
+from workbench.core.values import check_text, storable
 from workbench.core.versions import PromptVersion
 from workbench.db.queries import families
 from workbench.db.queries import prompts as queries
-from workbench.errors import (
-    NameTakenError,
-    UnknownReferenceError,
-    did_you_mean,
-)
-from workbench.services.composing import with_includes
-from workbench.services.finding import FindsPrompts
-from workbench.services.saving import draft_of, store
+from workbench.errors import NameTakenError, UnknownReferenceError
+from workbench.services.finding import FindsPrompts, cure_of
+from workbench.services.saving import draft_of, name_taken, store, taken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,10 +35,10 @@ class Prompts(FindsPrompts):
         content: str,
         *,
         system_prompt: str | None = None,
-        tags: Sequence[str] = (),
+        tags: str | Sequence[str] = (),
         note: str = "",
         settings: Mapping[str, Any] | None = None,
-        builds_on: Sequence[str] = (),
+        builds_on: str | Sequence[str] = (),
         variables: Any = None,
     ) -> PromptVersion:
         """Store a text as the next version of a prompt; the same content again is the same version.
@@ -52,15 +47,17 @@ class Prompts(FindsPrompts):
             title: the family's name; no ``@``.
             content: the template, with role lines and front matter where wanted.
             system_prompt: the system text; a ``system:`` part of the content may give it instead.
-            tags: words to find it by; not part of the content.
-            note: why this version exists; not part of the content.
-            settings: model and options that belong to the content; ``schema`` among them is what an answer must be.
+            tags: words to find it by; not part of the content. Of a text that is there already, they are added.
+            note: why this version exists; not part of the content. Of a text that is there already, it replaces the note.
+            settings: model and options that belong to the content; ``schema`` among them is what an answer must be,
+                and what stands under ``options`` goes to the provider as it is.
             builds_on: references of prompts whose system text and turns come first; the versions that they name now
                 are part of the content, as are those of ``{% include "title@label" %}`` in the text.
             variables: what the variables must be: ``{"text": "string", "n": {"type": "integer", "default": 3}}``.
 
         Raises:
-            TemplateError: the template does not parse, or does not read a variable that is declared.
+            TemplateError: the template does not parse, or does not read a variable that is declared; a setting is
+                misspelt or of a wrong type.
             CompositionError: the prompt would include itself, or includes what cannot stand inside a text.
             UnknownReferenceError: an included prompt does not exist.
             SchemaError: the schema is none.
@@ -74,7 +71,13 @@ class Prompts(FindsPrompts):
         """
         body = parse_body(content, system=system_prompt)
         return self.save_body(
-            title, body, tags=tags, note=note, settings=settings, builds_on=builds_on, variables=variables
+            check_title(title),
+            body,
+            tags=tags,
+            note=note,
+            settings=settings,
+            builds_on=builds_on,
+            variables=variables,
         )
 
     def load(self, path: str | Path, title: str | None = None) -> PromptVersion:
@@ -93,9 +96,10 @@ class Prompts(FindsPrompts):
             'prompts/tone.md at 3f9a2c4e1b7d'
 
         """
-        from workbench.services.files import load_prompt
+        from workbench.services.files import prompt_of_file
 
-        return load_prompt(self._wb, path, title=title)
+        name, body, given = prompt_of_file(self._wb, path, title=title)
+        return self.save_body(name, body, **given)
 
     def save_body(self, title: str | None, body: PromptBody, **given: Any) -> PromptVersion:
         """Store a parsed body; without a title it goes to ``scratch/<hash>``. What is given wins over front matter.
@@ -104,49 +108,14 @@ class Prompts(FindsPrompts):
         """
         label = given.pop("label", None) or body.front_matter.get("label")
         label = check_label(label) if label else None
-        saved = self._told(self._bound(store(self._wb, draft_of(self._wb, title, body, **given))))
+        return self.save_draft(draft_of(self._wb, title, body, **given), label=label)
+
+    def save_draft(self, draft: queries.Draft, *, label: str | None = None) -> PromptVersion:
+        """Store a draft that has been checked, and make a label name it."""
+        saved = self._told(self._bound(store(self._wb, draft)))
         if label is None:
             return saved
         return replace(self.label(saved.ref, label), change=saved.change, delta=saved.delta)
-
-    def get(self, ref: str) -> PromptVersion:
-        """Return a version: ``title``, ``title@3`` or ``title@label``.
-
-        Raises:
-            UnknownReferenceError: no such title, version or label.
-
-        """
-        parsed = parse_ref(ref)
-        with self._wb.database.session() as session:
-            root = queries.family(session, self._wb.project_id, parsed.title)
-            if root is None:
-                known = queries.titles(session, self._wb.project_id)
-                raise UnknownReferenceError(
-                    f"project {self._wb.project!r} has no prompt {parsed.title!r}",
-                    cure=_cure(parsed.title, known, "prompts"),
-                )
-            found = queries.versions(session, root)
-            if parsed.version is not None:
-                chosen = [version for version in found if version.version == parsed.version]
-                known = [f"{parsed.title}@{version.version}" for version in found]
-            else:
-                name = parsed.label or LATEST
-                chosen = [version for version in found if name in version.labels]
-                known = sorted({label for version in found for label in version.labels})
-        if not chosen:
-            raise UnknownReferenceError(
-                f"prompt {parsed.title!r} has no {ref.partition('@')[2]!r}", cure=f"it has {', '.join(known)}"
-            )
-        return self._bound(chosen[0])
-
-    def resolve(self, prompt: PromptVersion | str) -> PromptVersion:
-        """Return a version as it is, or by its reference."""
-        return prompt if isinstance(prompt, PromptVersion) else self.get(prompt)
-
-    def by_id(self, prompt_id: uuid.UUID) -> PromptVersion:
-        """Return a version by its row's id."""
-        with self._wb.database.session() as session:
-            return self._bound(queries.get_by_id(session, prompt_id))
 
     def list(self, *, scratch: bool = False, archived: bool = False) -> list[str]:
         """Return the titles of the project; those of untitled cells and archived ones only where asked for."""
@@ -261,10 +230,9 @@ class Prompts(FindsPrompts):
         """
         title = check_title(new_title)
         source = self.resolve(ref)
-        with self._wb.database.session() as session:
-            new = queries.fork(
-                session, self._wb.scope, source, title, note=note or f"forked from {source.ref}"
-            )
+        kept = storable(note or f"forked from {source.ref}", what="the note")
+        with taken(title), self._wb.database.session() as session:
+            new = queries.fork(session, self._wb.scope, source, title, note=kept)
         return self.by_id(new)
 
     def tree(self, title: str) -> PromptTree:
@@ -284,8 +252,19 @@ class Prompts(FindsPrompts):
         return self._renamed(version, new_title)
 
     def keep(self, prompt: PromptVersion | str, title: str) -> PromptVersion:
-        """Give an untitled prompt a title; its history comes along."""
-        return self._renamed(self.resolve(prompt), title)
+        """Give an untitled prompt a title; its history comes along.
+
+        Raises:
+            NameTakenError: there is a prompt of that title, or this one has a title already.
+
+        """
+        version = self.resolve(prompt)
+        if not version.title.startswith(SCRATCH):
+            raise NameTakenError(
+                f"{version.title} has a title already",
+                cure=f"%promptcmd rename {version.title} {title}, or wb.prompts.rename({version.title!r}, {title!r})",
+            )
+        return self._renamed(version, title)
 
     def archive(self, title: str) -> None:
         """Hide a prompt from lists and searches. Its versions and executions stay, and can still be called by name."""
@@ -299,19 +278,35 @@ class Prompts(FindsPrompts):
     def tag(
         self, ref: PromptVersion | str, add: Sequence[str] | str = (), *, remove: Sequence[str] | str = ()
     ) -> PromptVersion:
-        """Put tags on a version, or take some off; tags are no content, so no new version comes of it."""
+        """Put tags on a version, or take some off; tags are no content, so no new version comes of it.
+
+        Raises:
+            InputError: a tag is empty, or longer than 200 characters.
+            UnknownReferenceError: a tag that is to come off is not there.
+
+        """
+        more, gone = check_tags(add), check_tags(remove)
         version = self.resolve(ref)
-        gone = set(_texts(remove))
-        tags = [tag for tag in dict.fromkeys([*version.tags, *_texts(add)]) if tag not in gone]
         with self._wb.database.session() as session:
-            queries.annotate(session, version.id, tags=tags)
+            had = queries.retag(session, version.id, add=more, remove=gone)
+            absent = [tag for tag in gone if tag not in had]
+            if absent:
+                raise UnknownReferenceError(
+                    f"{version.ref} has no tag {absent[0]!r}", cure=cure_of(absent[0], had, "tags")
+                )
         return self.by_id(version.id)
 
     def note(self, ref: PromptVersion | str, text: str) -> PromptVersion:
-        """Write why a version was made, in place of what its note says now."""
+        """Write why a version was made, in place of what its note says now.
+
+        Raises:
+            DataError: the note cannot be stored.
+
+        """
+        note = storable(check_text(text, what="a note"), what="the note")
         version = self.resolve(ref)
         with self._wb.database.session() as session:
-            queries.annotate(session, version.id, note=text)
+            queries.annotate(session, version.id, note=note)
         return self.by_id(version.id)
 
     def used_by(self, ref: PromptVersion | str) -> Sequence[str]:
@@ -322,13 +317,10 @@ class Prompts(FindsPrompts):
 
     def _renamed(self, version: PromptVersion, new_title: str) -> PromptVersion:
         title = check_title(new_title)
-        with self._wb.database.session() as session:
-            taken = queries.family(session, self._wb.project_id, title)
-            if taken is not None and taken != version.root_id:
-                raise NameTakenError(
-                    f"there is a prompt {title!r} already",
-                    cure="choose another title, or rename that one first",
-                )
+        with taken(title), self._wb.database.session() as session:
+            owner = queries.family(session, self._wb.project_id, title)
+            if owner is not None and owner != version.root_id:
+                raise name_taken(title)
             queries.rename(session, version.root_id, title)
         return self.by_id(version.id)
 
@@ -337,9 +329,6 @@ class Prompts(FindsPrompts):
         with self._wb.database.session() as session:
             queries.archive(session, version.root_id, archived=archived)
 
-    def _bound(self, version: PromptVersion) -> PromptVersion:
-        return replace(with_includes(self._wb, version), caller=self._wb)
-
     def _told(self, version: PromptVersion) -> PromptVersion:
         """Say of a new version how it differs from the one that it came from."""
         if version.change != "new" or version.parent_id is None:
@@ -347,13 +336,3 @@ class Prompts(FindsPrompts):
         with self._wb.database.session() as session:
             parent = queries.get_by_id(session, version.parent_id)
         return replace(version, delta=line_delta(parent, version))
-
-
-def _texts(value: str | Sequence[str]) -> Sequence[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def _cure(name: str, known: Sequence[str], what: str) -> str:
-    return did_you_mean(name, known) or (
-        f"it has {', '.join(known[:10])}" if known else f"there are no {what} yet"
-    )

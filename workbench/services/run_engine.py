@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.services.calls import failed, finished
+from workbench.services.limiting_slots import Slot, Wanted
 from workbench.services.run_feed import Feed, Item, Reserves
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Engine:
     ) -> None:
         self._plan = plan
         self._spool = workbench.database.spool.path
+        self._limiter = workbench.limiter
         self._writer = writer
         self._progress = progress
         self._reserves = Reserves()
@@ -90,6 +92,7 @@ class Engine:
             reserves=self._reserves,
             until_wanted=self._wanted,
             until_relieved=self._relieved,
+            permitted=self._permitted,
         )
         self._stopping = False
         self._heard = False
@@ -138,11 +141,12 @@ class Engine:
                 self._open += len(mine)
                 for call, claim, request in items:
                     prior = known.get((claim.request_digest, call.sample))
-                    if claim.id not in mine:
-                        continue  # another kernel's, or done before
-                    if prior is None or not _matches(call, prior):
+                    ours = claim.id in mine  # or another kernel's, or done before
+                    if ours and (prior is None or not _matches(call, prior)):
                         self._queue.put_nowait((call, claim, request))
-                    else:
+                        continue
+                    self._limiter.unused(Wanted.of(call.arm.model, request))
+                    if ours and prior is not None:
                         await self._store(_from_cache(claim, prior))
         except WorkbenchError as error:
             self._end(error)
@@ -157,6 +161,14 @@ class Engine:
             await self._moved.wait()
         return not self._stopping
 
+    async def _permitted(self, items: Sequence[Item]) -> int:
+        """Wait for the limits of providers and models; return how many of these calls may be claimed."""
+        wanted = [Wanted.of(call.arm.model, request) for call, _, request in items]
+        return await self._limiter.permits(wanted, tell=self._show_waiting, unless=lambda: self._stopping)
+
+    def _show_waiting(self, text: str) -> None:
+        self._progress.waiting = text
+
     async def _relieved(self) -> bool:
         """Wait until one more call is settled; whether there was any."""
         before = self._open
@@ -169,20 +181,16 @@ class Engine:
         while (item := await self._queue.get()) is not None:
             self._moved.set()
             call, claim, request = item
-            if self._stopping:
-                await self._store(_not_sent(claim))
-                continue
-            self._calling += 1
-            try:
-                result = await self._call(call, claim, request)
-            finally:
-                self._calling -= 1
+            async with self._limiter.slot(call.arm.model, unless=lambda: self._stopping) as slot:
+                stop = self._stopping  # the slot may have been waited for
+                result = _not_sent(claim) if stop else await self._call(call, claim, request, slot)
             await self._store(result)
 
-    async def _call(self, call: Call, claim: Claim, request: ChatRequest) -> Result:
+    async def _call(self, call: Call, claim: Claim, request: ChatRequest, slot: Slot) -> Result:
         arm = call.arm
+        self._calling += 1
         try:
-            response = await arm.model.provider.chat(request)
+            response = await slot.chat(request)
             if arm.schema is not None:
                 arm.schema.read(response)
         except ProviderError as error:
@@ -198,6 +206,8 @@ class Engine:
             self._heard = True
             self._silent = 0
             result = finished(claim, response, arm.model)
+        finally:
+            self._calling -= 1
         self._reserves.learn(arm, result.cost)
         return result
 
@@ -254,6 +264,8 @@ class Engine:
             progress.done += 1
         elif result.status == "failed":
             progress.failed += 1
+        else:
+            progress.lost += 1
         progress.cached += result.cost_source == "cache"
         progress.tokens += result.tokens_total or 0
         progress.cost += result.cost or 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from workbench.db.queries.runs import Prior, priors
 from workbench.errors import BudgetError
-from workbench.services.calls import build_request, claim_of, expected_tokens
+from workbench.services.calls import build_request, claim_of, reserve_of
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest
@@ -44,11 +44,8 @@ class Reserves:
 
     def of(self, arm: Arm, request: ChatRequest) -> Decimal | None:
         """Return USD, or None where nobody knows the price."""
-        seen, price = self._dearest.get(id(arm)), arm.model.price
-        if seen is not None or price is None:
-            return seen
-        prompt, answer = expected_tokens(request)
-        return price.amount(prompt_tokens=prompt, completion_tokens=answer)
+        seen = self._dearest.get(id(arm))
+        return reserve_of(request, arm.model) if seen is None else seen
 
 
 class Feed:
@@ -64,6 +61,8 @@ class Feed:
         until_wanted: waited for before each group; False ends the feed.
         until_relieved: waited for where a budget does not pay for a single call: whether an answer came meanwhile,
             so that less is reserved.
+        permitted: waits until at least the first of some calls may be made; how many of the first ones may, and 0 ends
+            the feed.
 
     """
 
@@ -78,6 +77,7 @@ class Feed:
         reserves: Reserves,
         until_wanted: Callable[[], Awaitable[bool]],
         until_relieved: Callable[[], Awaitable[bool]],
+        permitted: Callable[[Sequence[Item]], Awaitable[int]],
     ) -> None:
         self._wb = workbench
         self._plan = plan
@@ -87,6 +87,7 @@ class Feed:
         self._reserves = reserves
         self._until_wanted = until_wanted
         self._until_relieved = until_relieved
+        self._permitted = permitted
         self._size = max(1, plan.concurrency // 2)
 
     async def groups(self) -> AsyncIterator[Group]:
@@ -101,8 +102,13 @@ class Feed:
         for chunk in _chunks(pending, self._size):
             if not await self._until_wanted():
                 return
-            async for items, mine in self._claimed([self._prepare(call) for call in chunk]):
-                yield items, mine, await self._known(items)
+            items = [self._prepare(call) for call in chunk]
+            while items:
+                if not (granted := await self._permitted(items)):
+                    return
+                async for part, mine in self._claimed(items[:granted]):
+                    yield part, mine, await self._known(part)
+                items = items[granted:]
 
     async def _claimed(self, items: list[Item]) -> AsyncIterator[tuple[list[Item], set[uuid.UUID]]]:
         """Claim calls; where a budget does not pay for all of them at once, as many as it does, when it does."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +19,18 @@ from workbench.errors import (
     DatabaseError,
     InputError,
     RunInterruptedError,
-    UnknownReferenceError,
 )
-from workbench.services.planning import Arm, Plan, RunPlan, estimate, make_arm
+from workbench.services.background import StopAskedError, Watch
+from workbench.services.estimating import Plan, estimate
+from workbench.services.planning import Arm, RunPlan, check_read, make_arm
 from workbench.services.progress import Progress
-from workbench.services.run_engine import GRACE_SECONDS, Engine
-from workbench.services.runs import Run
+from workbench.services.run import Run
+from workbench.services.run_engine import Engine
 from workbench.services.schemas import with_schema
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from workbench.services.progress import Reporter
     from workbench.services.workbench import Workbench
 
 __all__ = ["Running"]
@@ -59,16 +58,20 @@ class Running:
         cache: str = "deterministic",
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        scorers: Sequence[Any] = (),
+        attach: str | None = None,
     ) -> RunPlan:
-        """Resolve what a run is asked for, and check it before anything is paid.
+        """Resolve what a run is asked for, and check it before anything is paid; scorers may read variables too.
 
         Raises:
-            InputError: an argument is out of range.
+            InputError: an argument is out of range, or a variable is given that nothing reads.
             UndefinedVariableError: a template needs a column that is not there.
 
         """
-        asked = with_schema(options, schema)
+        asked = with_schema(options, schema) | ({} if attach is None else {"attach": attach})
         versions = [self._wb.prompts.resolve(prompt) for prompt in _many(prompts)]
+        columns = self._wb.evaluating.columns(scorers)
+        check_read(versions, variables or {}, also=None if columns is None else {*columns, attach or ""})
         arms = [
             make_arm(self._wb, version, model=name, options=asked)
             for version in versions
@@ -118,9 +121,9 @@ class Running:
         _check_prices(plan)
         return plan
 
-    def estimate(self, plan: RunPlan) -> Plan:
+    def estimate(self, plan: RunPlan, *, resume: bool = True, retry_errors: bool = False) -> Plan:
         """Estimate tokens, dollars and minutes; nothing is called."""
-        return estimate(self._wb, plan)
+        return estimate(self._wb, plan, resume=resume, retry_errors=retry_errors)
 
     def run(
         self,
@@ -132,8 +135,11 @@ class Running:
         progress: bool = True,
         ab_test_id: uuid.UUID | None = None,
         label: str = "",
+        watch: Watch | None = None,
     ) -> Run:
         """Make the calls that are not settled yet, score the answers, return the run.
+
+        With a ``watch`` another thread looks on and may stop it; else this thread's reporter does.
 
         Raises:
             RunInterruptedError: the person stopped it; what was answered is stored.
@@ -144,38 +150,41 @@ class Running:
         self._wb.evaluating.check_cases(scorers, [case for _, case in plan.cases])
         holder = secrets.token_hex(8)
         key, settled = self._open(
-            plan, holder, resume=resume, retry_errors=retry_errors, ab_test_id=ab_test_id
+            plan, holder, scorers, resume=resume, retry_errors=retry_errors, ab_test_id=ab_test_id
         )
-        counts = Progress(total=plan.n_calls - len(settled), label=label)
+        counts = Progress(total=plan.n_calls, before=len(settled), label=label)
         if settled:
             counts.note = f"resumed, {len(settled):,} were settled before"
+        looking = watch or Watch(*([self._wb.reporter()] if progress else []))
+        looking.opened(key.id, counts)
         writer = LedgerWriter(self._wb.database, self._wb.scope, lease=(key.id, holder), patience=PATIENCE)
         engine = Engine(self._wb, plan, key, writer=writer, settled=settled, progress=counts)
         try:
-            interrupted = self._drive(engine, key, counts, self._wb.reporter() if progress else None)
+            interrupted = self._drive(engine, key, looking)
         finally:
             writer.close()
             self._ended.add(holder)
             run = self._settle(engine, key, holder, scorers)
+        if watch is None:  # what goes on in the background is not what the person did last
+            self._wb.last = run
         if interrupted:
             raise RunInterruptedError(
                 f"stopped: {run.counts.done:,} of {run.counts.planned:,} calls are answered and stored",
-                cure="run the same again, or wb.last.resume(), to go on where it stopped",
+                cure=f"run the same again, or wb.runs.resume('{run.short_id}'), to go on where it stopped",
             )
         if engine.fatal is not None:
             raise engine.fatal
         return run
 
-    def get(self, run_id: uuid.UUID | str) -> Run:
-        """Return a run by its id.
-
-        Raises:
-            UnknownReferenceError: no such run that this person can read.
-
-        """
-        return self._load(uuid.UUID(str(run_id)))
-
-    def resume(self, run: Run, *, retry_errors: bool = False, budget: float | None = None) -> Run:
+    def resume(
+        self,
+        run: Run,
+        *,
+        retry_errors: bool = False,
+        budget: float | Decimal | None = None,
+        background: bool = False,
+        progress: bool = True,
+    ) -> Run:
         """Go on with an unfinished run: the same arms on the same cases."""
         recorded = run.plan
         arms = [
@@ -200,10 +209,25 @@ class Running:
             row = queries.get(session, run.id)
             if row is not None and row.status == "finished" and retry_errors:
                 queries.end(session, run.id, "stopped")  # open again for what failed
-        return self.run(plan, retry_errors=retry_errors, ab_test_id=run.ab_test_id)
+        options: dict[str, Any] = {
+            "scorers": recorded.get("scorers", ()),
+            "retry_errors": retry_errors,
+            "ab_test_id": run.ab_test_id,
+            "label": ", ".join(dict.fromkeys(arm.version.ref for arm in arms)),
+        }
+        if background:
+            return self._wb.runs.start(plan, **options)
+        return self.run(plan, progress=progress, **options)
 
     def _open(
-        self, plan: RunPlan, holder: str, *, resume: bool, retry_errors: bool, ab_test_id: uuid.UUID | None
+        self,
+        plan: RunPlan,
+        holder: str,
+        scorers: Sequence[Any],
+        *,
+        resume: bool,
+        retry_errors: bool,
+        ab_test_id: uuid.UUID | None,
     ) -> tuple[queries.RunKey, set[tuple[str, uuid.UUID, uuid.UUID, str, int]]]:
         digest = plan.digest()
         self._wb.database.drain()  # before what is kept is taken for lost
@@ -213,7 +237,7 @@ class Running:
                 key = queries.start(
                     session,
                     self._wb.scope,
-                    plan=plan.record(),
+                    plan={**plan.record(), "scorers": [each for each in scorers if isinstance(each, str)]},
                     digest=digest,
                     n_planned=plan.n_calls,
                     holder=holder,
@@ -223,8 +247,9 @@ class Running:
                 )
                 return key, set()
             if lease.holder is not None and lease.holder not in self._ended:
+                here = self._wb.runs.background.same(digest) is not None
                 raise ConflictError(
-                    "another kernel is busy with this very run",
+                    f"{'the background of this' if here else 'another'} kernel is busy with this very run",
                     cure=f"wait for it; after a crash it is free again within {queries.LEASE_SECONDS} s; resume=False starts a new one",
                 )
             queries.take_over(session, lease.key.id, holder)
@@ -232,31 +257,24 @@ class Running:
                 queries.set_budget(session, lease.key.id, plan.budget)
             return lease.key, queries.settled(session, lease.key.id, retry_errors=retry_errors)
 
-    def _drive(
-        self, engine: Engine, key: queries.RunKey, counts: Progress, reporter: Reporter | None
-    ) -> bool:
-        """Wait for the engine; return whether the person interrupted it."""
-
-        def draw() -> None:
-            if reporter is not None:
-                reporter.update(counts)
-
+    def _drive(self, engine: Engine, key: queries.RunKey, watch: Watch) -> bool:
+        """Wait for the engine; return whether somebody stopped it."""
         future = self._wb.bridge.submit(engine.run())
         try:
-            self._wb.bridge.wait(future, on_tick=draw)
-        except KeyboardInterrupt:
+            self._wb.bridge.wait(future, on_tick=watch.tick)
+        except (KeyboardInterrupt, StopAskedError):
             engine.stop()
-            self._let_finish(future, key)
+            watch.stop()
+            self._let_finish(future, key, watch)
             return True
         finally:
-            if reporter is not None:
-                reporter.close(counts)
+            watch.close()
         return False
 
-    def _let_finish(self, future: Future[None], key: queries.RunKey) -> None:
+    def _let_finish(self, future: Future[None], key: queries.RunKey, watch: Watch) -> None:
         try:
-            future.result(timeout=GRACE_SECONDS)
-        except (KeyboardInterrupt, FutureTimeoutError):
+            self._wb.bridge.wait(future, on_tick=watch.last_tick)
+        except (KeyboardInterrupt, StopAskedError):
             future.cancel()
             with self._wb.database.driver() as connection:
                 give_up(
@@ -273,7 +291,7 @@ class Running:
         except DatabaseError as error:
             if engine.fatal is None:
                 raise
-            engine.fatal.cure += f"; then run the same again, or: wb.running.get('{key.id}').resume()"
+            engine.fatal.cure += f"; then run the same again, or: wb.runs.resume('{str(key.id)[:8]}')"
             raise engine.fatal from error
 
     def _close(self, key: queries.RunKey, holder: str, scorers: Sequence[Any]) -> Run:
@@ -282,27 +300,7 @@ class Running:
             queries.end(session, key.id, "finished" if complete else "stopped", holder=holder)
         if scorers:
             self._wb.evaluating.score(key.id, scorers)
-        run = self._load(key.id)
-        self._wb.last = run
-        return run
-
-    def _load(self, run_id: uuid.UUID) -> Run:
-        with self._wb.database.session() as session:
-            row = queries.get(session, run_id)
-            if row is None:
-                raise UnknownReferenceError(
-                    f"there is no run {run_id}", cure="list them with: select * from wb.v_runs"
-                )
-            counts = queries.counts(session, run_id)
-        return Run(
-            id=row.id,
-            status=row.status,
-            counts=counts,
-            plan=row.plan,
-            ab_test_id=row.ab_test_id,
-            created_at=row.run_at,
-            workbench=self._wb,
-        )
+        return self._wb.runs.get(key.id)
 
 
 def _many(value: Any) -> list[Any]:

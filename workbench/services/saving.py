@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from workbench.core.body import PromptBody
 from workbench.core.composition import compose, include_refs
 from workbench.core.declarations import declare, read_declarations
-from workbench.core.refs import SCRATCH, check_title
+from workbench.core.front_matter import check_settings
+from workbench.core.refs import SCRATCH, check_tags, check_title, texts
+from workbench.core.values import check_text, storable
 from workbench.core.versions import Include, PromptVersion
 from workbench.db.queries import prompts as queries
-from workbench.errors import ConflictError
+from workbench.errors import ConflictError, NameTakenError, SchemaError
 from workbench.services.composing import pin
 
 if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
 
-__all__ = ["bases_of", "draft_of", "settings_of", "store", "variables_of"]
+__all__ = [
+    "bases_of",
+    "checked_settings",
+    "draft_of",
+    "name_taken",
+    "preview",
+    "settings_of",
+    "store",
+    "taken",
+    "variables_of",
+]
 
 #: Concurrent saves of one family collide on its version number; the loser takes the next one.
 _TRIES: Final = 8
@@ -30,10 +44,10 @@ def draft_of(
     title: str | None,
     body: PromptBody,
     *,
-    tags: Sequence[str] = (),
+    tags: str | Sequence[str] = (),
     note: str = "",
     settings: Mapping[str, Any] | None = None,
-    builds_on: Sequence[str] = (),
+    builds_on: str | Sequence[str] = (),
     variables: Any = None,
 ) -> queries.Draft:
     """Return what is to be stored: front matter below what is given, includes pinned, variables declared.
@@ -42,10 +56,16 @@ def draft_of(
         InputError: it cannot be stored; the message says why. Nothing is.
 
     """
-    chosen = {**settings_of(body), **(settings or {})}
-    if chosen.get("schema") is not None:
-        chosen["schema"] = workbench.schemas.read(chosen["schema"]).json
-    bases = tuple(dict.fromkeys([*bases_of(body), *builds_on]))
+    own = check_settings({} if settings is None else settings)
+    try:
+        chosen = checked_settings(workbench, {**settings_of(body), **own})
+    except SchemaError as error:
+        if body.schema_line is None or "schema" in own:
+            raise
+        raise SchemaError(
+            f"front matter, line {body.schema_line}: {error.message}", cure=error.cure
+        ) from error
+    bases = tuple(dict.fromkeys([*bases_of(body), *texts(builds_on, what="builds_on")]))
     includes = pin(workbench, title, include_refs(body), bases)
     draft = queries.Draft(
         title=check_title(title) if title else "",
@@ -53,11 +73,34 @@ def draft_of(
         system_prompt=body.system,
         variables=variables_of(body, includes, variables),
         settings=chosen,
-        tags=tuple(dict.fromkeys([*tags, *_texts(body.front_matter.get("tags", ()))])),
-        note=note or str(body.front_matter.get("note", "")),
+        tags=check_tags([*texts(tags, what="tags"), *_texts(body.front_matter.get("tags", ()))]),
+        note=storable(
+            check_text(note, what="a note") or str(body.front_matter.get("note", "")), what="the note"
+        ),
         includes=includes,
     )
     return draft if title else replace(draft, title=f"{SCRATCH}{draft.hash[:12]}")
+
+
+def preview(workbench: Workbench, draft: queries.Draft) -> PromptVersion:
+    """Return a draft as the version that it would become: it can be checked and planned, and has no number yet."""
+    unsaved = uuid.uuid4()
+    return PromptVersion(
+        id=unsaved,
+        root_id=unsaved,
+        project_id=workbench.project_id,
+        title=draft.title,
+        version=0,
+        content=draft.content,
+        system_prompt=draft.system_prompt,
+        variables=draft.variables,
+        settings=draft.settings,
+        tags=tuple(draft.tags),
+        note=draft.note,
+        includes=tuple(draft.includes),
+        content_hash=draft.hash,
+        caller=workbench,
+    )
 
 
 def store(workbench: Workbench, draft: queries.Draft) -> PromptVersion:
@@ -75,6 +118,36 @@ def store(workbench: Workbench, draft: queries.Draft) -> PromptVersion:
             if attempt == _TRIES - 1:
                 raise
     raise AssertionError  # unreachable: the last try raises
+
+
+def checked_settings(workbench: Workbench, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they are stored, their schema as JSON.
+
+    Raises:
+        TemplateError: a setting is of a wrong type.
+        SchemaError: the schema is none.
+
+    """
+    chosen = check_settings(settings, strict=False)
+    if chosen.get("schema") is not None:
+        chosen["schema"] = workbench.schemas.read(chosen["schema"]).json
+    return chosen
+
+
+@contextmanager
+def taken(title: str) -> Iterator[None]:
+    """Say that a title is taken where somebody else took it between the look and the write."""
+    try:
+        yield
+    except ConflictError as error:
+        raise name_taken(title) from error
+
+
+def name_taken(title: str) -> NameTakenError:
+    """Return the error for a title that another prompt has."""
+    return NameTakenError(
+        f"there is a prompt {title!r} already", cure="choose another title, or rename that one first"
+    )
 
 
 def bases_of(body: PromptBody) -> Sequence[str]:

@@ -60,6 +60,8 @@ class AnswerSchema:
             SchemaMismatchError: it is no JSON, or does not match; it carries the response.
 
         """
+        if response.tool_calls and not response.text:
+            return None  # the answer comes once the tools have replied
         try:
             return self.parse(response.text)
         except ValueError as error:

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.refs import parse_ref
-from workbench.core.search import check_limit, clean_query, moment, shown_marks, single_line, typed_words
+from workbench.core.search import (
+    check_limit,
+    clean_query,
+    moment,
+    shown_marks,
+    single_line,
+    typed,
+    typed_words,
+    whole_braces,
+)
 from workbench.db import search as queries
 from workbench.db.frames import frame_of
 from workbench.errors import InputError, UnknownModelError, UnknownReferenceError, did_you_mean
@@ -53,6 +62,14 @@ class Search:
     ) -> Found:
         """Find prompts by their words; see ``wb.prompts.search``."""
         shown, words = check_limit(limit), clean_query(text)
+        named = {
+            "tag": tag,
+            "project": project,
+            "model": model,
+            "label": label,
+            "since": since,
+            "until": until,
+        }
         filters = queries.Filters(
             projects=self.projects(project),
             tag=_text(tag, "tag"),
@@ -81,12 +98,8 @@ class Search:
                     rows = queries.prompts(
                         connection, None, filters, limit=shown, similar=words, match="similar"
                     )
-                hint = (
-                    _similar_hint(words, put)
-                    if rows
-                    else _nothing_hint(words, query, _named(filters, project))
-                )
-        return self._found(rows, queries.PROMPTS, ("prompt", f"with {words}"), hint)
+                hint = _similar_hint(words, put) if rows else _nothing_hint(words, query, _named(named))
+        return self._found(rows, queries.PROMPTS, ("prompt", f"with {typed(text)}"), hint, limit=shown)
 
     def with_variable(self, name: str, limit: int = 100, *, project: str | None = None) -> Found:
         """Find prompts that have a variable; see ``wb.prompts.with_variable``."""
@@ -96,7 +109,8 @@ class Search:
         with self._wb.database.driver() as connection:
             rows = queries.prompts(connection, None, filters, limit=shown)
         hint = "" if rows else f"no prompt has a variable {variable!r}; names are compared exactly"
-        return self._found(rows, queries.PROMPTS, ("prompt", f"with the variable {variable}"), hint)
+        what = ("prompt", f"with the variable {variable}")
+        return self._found(rows, queries.PROMPTS, what, hint, limit=shown, best="newest")
 
     def outputs(
         self,
@@ -133,25 +147,34 @@ class Search:
             "until": until,
             "status": status,
         }
-        chosen = [f"{name}={value!s}" for name, value in named.items() if value is not None]
-        hint = "" if rows else _nothing_hint(words, query, chosen)
+        hint = "" if rows else _nothing_hint(words, query, _named(named), exact=True)
         if not complete:
             hint = "; ".join(filter(None, [hint, "the newest answers are not searchable yet: search again"]))
-        return self._found(rows, queries.OUTPUTS, ("answer", f"with {words}"), hint)
+        return self._found(rows, queries.OUTPUTS, ("answer", f"with {typed(text)}"), hint, limit=shown)
 
     def _found(
-        self, rows: Sequence[tuple[Any, ...]], columns: Mapping[str, str], what: tuple[str, str], hint: str
+        self,
+        rows: Sequence[tuple[Any, ...]],
+        columns: Mapping[str, str],
+        what: tuple[str, str],
+        hint: str,
+        *,
+        limit: int,
+        best: str = "best",
     ) -> Found:
         from workbench.services.found import Found
 
         place = list(columns).index("snippet")
-        marked = [single_line(row[place] or "") for row in rows]
+        marked = [whole_braces(single_line(row[place] or "")) for row in rows]
         lines = [
             (*row[:place], shown_marks(text), *row[place + 1 :])
             for row, text in zip(rows, marked, strict=True)
         ]
         noun, asked = what
-        heading = f"{len(rows) or 'no'} {noun}{'' if len(rows) == 1 else 's'} {asked}"
+        count = f"the {best} {limit}" if len(rows) == limit else str(len(rows) or "no")
+        heading = f"{count} {noun}{'' if len(rows) == 1 else 's'} {asked}"
+        if len(rows) == limit:  # there may be more: how many is not counted
+            hint = "; ".join(filter(None, [hint, "a higher limit shows more"]))
         found = Found.of(frame_of(lines, columns), marked=marked, heading=heading, hint=hint)
         self._wb.last = found
         return found
@@ -225,9 +248,9 @@ def _status(status: str | None) -> str | None:
     return status
 
 
-def _named(filters: queries.Filters, project: str | None) -> list[str]:
-    given = {name: getattr(filters, name) for name in ("tag", "model", "label", "since", "until")}
-    return [f"{name}={value!s}" for name, value in {**given, "project": project}.items() if value is not None]
+def _named(filters: Mapping[str, Any]) -> list[str]:
+    """Return the filters as they were typed."""
+    return [f"{name}={value!s}" for name, value in filters.items() if value is not None]
 
 
 def _similar_hint(words: str, put: Mapping[str, Sequence[str]]) -> str:
@@ -237,8 +260,8 @@ def _similar_hint(words: str, put: Mapping[str, Sequence[str]]) -> str:
     return f"nothing has the words {words}; searched for {meant}"
 
 
-def _nothing_hint(words: str, query: str | None, filters: Sequence[str]) -> str:
-    """Say what was too narrow, or too common."""
+def _nothing_hint(words: str, query: str | None, filters: Sequence[str], *, exact: bool = False) -> str:
+    """Say what was too narrow, or too common; with ``exact``, that similar words were not looked for."""
     if query is None:
         return f"{words!r} has only words that are too common to be searched for; add another one"
     advice = []
@@ -246,4 +269,6 @@ def _nothing_hint(words: str, query: str | None, filters: Sequence[str]) -> str:
         advice.append(f"leave out {', '.join(filters)}")
     if len(words.split()) > 1 and " or " not in words.lower():
         advice.append("write OR between words of which one is enough")
+    if exact and not advice:
+        return "answers are searched for the words as they are spelt, their endings apart; try another word"
     return "; ".join(advice) or "try another word, or a part of one"

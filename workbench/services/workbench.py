@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,25 +20,21 @@ from workbench.services.accessor import forget, remember
 from workbench.services.asking import Asking
 from workbench.services.bridge import Bridge
 from workbench.services.datasets import Datasets
+from workbench.services.estimating import Plan
 from workbench.services.evaluating import Evaluating
 from workbench.services.models import Models
-from workbench.services.planning import Plan
 from workbench.services.progress import Reporter, TextReporter
 from workbench.services.prompts import Prompts
+from workbench.services.rooms import Rooms
+from workbench.services.run import Run
 from workbench.services.running import Running
-from workbench.services.runs import Run
+from workbench.services.runs import Runs
 from workbench.services.schemas import Schemas, with_schema
+from workbench.services.talking import Talks
 from workbench.settings import Settings
 
 if TYPE_CHECKING:
-    from workbench.services.exchange import Exchange
-    from workbench.services.experiments import Experiments
     from workbench.services.found import Found
-    from workbench.services.framing import Frames
-    from workbench.services.library import Library
-    from workbench.services.own_settings import OwnSettings
-    from workbench.services.reports import Reports
-    from workbench.services.search import Search
     from workbench.services.statistics import Statistics
 
 __all__ = ["Workbench", "connect"]
@@ -47,7 +42,7 @@ __all__ = ["Workbench", "connect"]
 DEFAULT_PROJECT = "default"
 
 
-class Workbench(Rich):
+class Workbench(Rooms, Talks, Rich):
     """Everything that a person can ask for, on one database and in one project.
 
     Attributes:
@@ -56,6 +51,7 @@ class Workbench(Rich):
         last: the last result of any verb.
         default_model: answers where nothing else names a model.
         confirm_over: USD that a plan may cost before it asks.
+        attended: whether somebody is there who can be asked; False where a notebook is executed by a program.
         reporter: makes what shows the progress of long work.
 
     """
@@ -70,12 +66,14 @@ class Workbench(Rich):
         self.last: Any = None
         self.default_model = settings.model
         self.confirm_over = settings.confirm_over
+        self.attended = True
         self.reporter: Callable[[], Reporter] = TextReporter
         self.schemas = Schemas()
         self.prompts: Prompts = Prompts(self)
         self.datasets = Datasets(self)
         self.models = Models(self)
         self.running = Running(self)
+        self.runs = Runs(self)
         self.evaluating = Evaluating(self)
         self._asking = Asking(self)
         self.use(project or settings.project or DEFAULT_PROJECT)
@@ -116,55 +114,6 @@ class Workbench(Rich):
         """Where new rows belong."""
         return Scope(self.project_id, self.database.user_id)
 
-    @cached_property
-    def ab(self) -> Experiments:
-        """A/B tests."""
-        from workbench.services.experiments import Experiments
-
-        return Experiments(self)
-
-    @cached_property
-    def exchange(self) -> Exchange:
-        """Import and export of prompts."""
-        from workbench.services.exchange import Exchange
-
-        return Exchange(self)
-
-    @cached_property
-    def frames(self) -> Frames:
-        """Rows as DataFrames."""
-        from workbench.services.framing import Frames
-
-        return Frames(self)
-
-    @cached_property
-    def library(self) -> Library:
-        """The prompt library: templates to begin from."""
-        from workbench.services.library import Library
-
-        return Library(self)
-
-    @cached_property
-    def reports(self) -> Reports:
-        """Reports: executed notebooks."""
-        from workbench.services.reports import Reports
-
-        return Reports(self)
-
-    @cached_property
-    def settings(self) -> OwnSettings:
-        """What this person has chosen for themselves."""
-        from workbench.services.own_settings import OwnSettings
-
-        return OwnSettings(self)
-
-    @cached_property
-    def searching(self) -> Search:
-        """Search; its verbs are ``wb.prompts.search`` and ``wb.search_outputs``."""
-        from workbench.services.search import Search
-
-        return Search(self)
-
     def search_outputs(self, text: str, limit: int = 20, **filters: Any) -> Found:
         """Find answers by their words, best first.
 
@@ -193,10 +142,13 @@ class Workbench(Rich):
         model: str | None = None,
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: Any = (),
         on_text: Callable[[str], None] | None = None,
         on_tick: Callable[[], None] | None = None,
     ) -> PromptResult:
         """Answer one call; with ``on_text`` the answer streams, with ``schema`` it is checked.
+
+        ``attach`` sends pictures or PDFs along: a path, bytes, an https address, or a list of them.
 
         Example:
             >>> wb.ask("tone", variables={"text": "Lovely."}).text  # doctest: +SKIP
@@ -205,9 +157,8 @@ class Workbench(Rich):
         """
         version = self.prompts.resolve(prompt)
         asked = with_schema(options, schema)
-        result = self._asking.ask(
-            version, variables, model=model, options=asked, on_text=on_text, on_tick=on_tick
-        )
+        question = self._asking.question(version, variables, model=model, options=asked, attach=attach)
+        result = self._asking.answer(question, on_text=on_text, on_tick=on_tick)
         self.last = result
         return result
 
@@ -217,11 +168,17 @@ class Workbench(Rich):
         *,
         variables: Mapping[str, Any],
         model: str | None = None,
+        options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: Any = (),
     ) -> PromptResult:
         """Answer one call, awaited."""
-        options = with_schema(None, schema)
-        return await self._asking.aask(self.prompts.resolve(prompt), variables, model=model, options=options)
+        asked = with_schema(options, schema)
+        return await self._asking.aanswer(
+            lambda: self._asking.question(
+                self.prompts.resolve(prompt), variables, model=model, options=asked, attach=attach
+            )
+        )
 
     def run(
         self,
@@ -238,8 +195,10 @@ class Workbench(Rich):
         resume: bool = True,
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
+        attach: str | None = None,
         retry_errors: bool = False,
         progress: bool = True,
+        background: bool = False,
     ) -> Run:
         """Answer versions × models × cases × samples; every call a durable row.
 
@@ -256,8 +215,17 @@ class Workbench(Rich):
             resume: go on with an unfinished run of the same plan.
             options: sampling options for every call.
             schema: what every answer must be: a pydantic model, a dataclass, a JSON schema …; other answers have failed.
+            attach: the column that holds the path or address of a picture or PDF, sent with each row.
             retry_errors: on resuming, call again what failed.
             progress: show it.
+            background: return at once with a run of status ``running``, which ``wait()`` waits for and ``cancel()`` stops;
+                leaving the kernel stops it, and ``resume()`` goes on. Where a program executes the notebook nobody would
+                wait, so there it returns when all is done.
+
+        Raises:
+            InputError: what is asked for cannot be asked; nothing was called.
+            RunInterruptedError: the person stopped it; what was answered is stored.
+            WorkbenchError: what ended it early, such as a refused key or a budget; what was answered is stored.
 
         Example:
             >>> wb.run("tone", data=df, scorers=["equals:@label"]).frame()  # doctest: +SKIP
@@ -275,28 +243,36 @@ class Workbench(Rich):
             cache=cache,
             options=options,
             schema=schema,
+            scorers=scorers,
+            attach=attach,
         )
+        if background and self.attended:
+            return self.runs.start(plan, scorers=scorers, resume=resume, retry_errors=retry_errors)
         return self.running.run(
             plan, scorers=scorers, resume=resume, retry_errors=retry_errors, progress=progress
         )
 
     def plan(self, prompts: str | PromptVersion | Sequence[str | PromptVersion], **arguments: Any) -> Plan:
         """Estimate what ``run`` with the same arguments would call, cost and take; nothing is called."""
-        for name in ("scorers", "resume", "progress", "retry_errors"):
+        for name in ("progress", "background"):
             arguments.pop(name, None)
-        return self.running.estimate(self.running.make_plan(prompts, **arguments))
+        going_on = {name: arguments.pop(name) for name in ("resume", "retry_errors") if name in arguments}
+        return self.running.estimate(self.running.make_plan(prompts, **arguments), **going_on)
 
     def evaluate(self, run: Run, scorers: Sequence[Any]) -> Run:
         """Score the answers of a run; a scorer's earlier scores are replaced."""
         self.evaluating.score(run.id, scorers)
-        scored = self.running.get(run.id)
+        scored = self.runs.get(run.id)
         self.last = scored
         return scored
 
     def close(self) -> None:
-        """Write what is waiting, end local servers and connections."""
+        """Stop background runs, write what is waiting, end local servers and connections."""
         forget(self)
+        self.runs.background.close()
         self._asking.close()
+        if "limiter" in self.__dict__:
+            self.bridge.run(self.limiter.aclose())
         self.models.close()
         self.bridge.close()
         self.database.close()

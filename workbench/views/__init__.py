@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from workbench.views import cards, diffs, experiments, library, prompts
+from workbench.views import cards, conversations, diffs, experiments, library, prompts
 
-__all__ = ["cards", "diffs", "experiments", "library", "prompts"]
+__all__ = ["cards", "conversations", "diffs", "experiments", "library", "prompts"]

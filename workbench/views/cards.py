@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.core.display import Rich, render
-from workbench.views.html import Html, marked, output, status_line, table, tag
+from workbench.views.html import Html, marked, output, progress_bar, status_line, table, tag, warning_list
 from workbench.views.theme import colour
 
 __all__ = ["card_html"]
@@ -24,6 +24,10 @@ def card_html(value: Rich) -> Html:
         parts.append(tag("div", card.title, style=f"{_TEXT};font-weight:600"))
     if card.text:
         parts.append(tag("div", card.text, style=f"{_TEXT};font-size:13px"))
+    if card.bar is not None:
+        parts.append(progress_bar(card.bar))
+    if card.alerts:
+        parts.append(warning_list(card.alerts))
     if card.columns:
         kept = [i for i in range(len(card.columns)) if not card.rows or any(row[i] for row in card.rows)]
         grid = table(

@@ -21,6 +21,7 @@ __all__ = [
     "marked",
     "output",
     "plot_text",
+    "progress_bar",
     "status_line",
     "table",
     "tag",
@@ -137,6 +138,33 @@ _HEAD = {
 def output(*parts: object) -> Html:
     """Return what a cell shows: level with the cell's number, and two dollar signs are no formula."""
     return tag("div", *parts, class_="wb-output mathjax_ignore", style="padding-top:3px")
+
+
+def progress_bar(shares: Sequence[float]) -> Html:
+    """Return a bar: shares of the whole that went well, that failed, that were lost; the rest is empty.
+
+    >>> progress_bar((0.5, 0, 0)).count("width:50.0%")
+    1
+    """
+    kept = [min(1.0, max(0.0, share)) for share in shares]
+    parts = [
+        tag("div", style=f"width:{100 * share:.1f}%;height:6px;background:{colour(role)}")
+        for share, role in zip(kept, _BAR, strict=False)
+        if share > 0
+    ]
+    return tag(
+        "div",
+        *parts,
+        class_="wb-bar",
+        role="progressbar",
+        aria_valuemin=0,
+        aria_valuemax=100,
+        aria_valuenow=round(100 * sum(kept)),
+        style=f"display:flex;overflow:hidden;max-width:480px;height:6px;background:{colour('line')};border-radius:3px;margin:6px 0",
+    )
+
+
+_BAR = ("accent", "warn", "dim")
 
 
 def status_line(text: object) -> Html:

@@ -7,6 +7,7 @@ from typing import Any
 from workbench.core.declarations import signature
 from workbench.core.display import render
 from workbench.core.versions import Include, PromptResult, PromptVersion
+from workbench.views.conversations import calls_html
 from workbench.views.html import Html, join, output, status_line, tag, text_block
 from workbench.views.theme import colour
 
@@ -34,10 +35,11 @@ def status(result: PromptResult) -> dict[str, str]:
 @render.register
 def _(result: PromptResult) -> dict[str, Any]:
     # The text comes from a model: it is shown as text, whatever format it claims.
-    body = _shown(result)
+    body = _shown(result) if result.text or not result.tool_calls else None
+    calls = [f"→ {call} [{call.id}]" for call in result.tool_calls]
     return {
-        "text/plain": f"{result.text}\n{result.status_line}",
-        "text/html": output(body, status_line(result.status_line)),
+        "text/plain": "\n".join([*([result.text] if body else []), *calls, result.status_line]),
+        "text/html": output(body, calls_html(result.tool_calls), status_line(result.status_line)),
     }
 
 

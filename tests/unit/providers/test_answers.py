@@ -223,15 +223,54 @@ def test_a_stream_may_end_without_done_and_without_an_empty_line():
     assert (answer.text, answer.finish_reason) == ("hi", "stop")
 
 
-def test_other_choices_and_role_chunks_and_empty_choices_are_skipped():
+def test_of_several_choices_the_first_is_streamed_and_all_are_kept():
     answer, said = streamed(
-        b'data: {"choices":[{"index":1,"delta":{"content":"other"}}]}\n\n'
+        b'data: {"choices":[{"index":1,"delta":{"content":"oth"}}]}\n\n'
         b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":null}}]}\n\n'
         b'data: {"choices":[]}\n\n'
         b'data: {"choices":[{"index":0,"delta":{"content":"mine"},"finish_reason":"stop"}]}\n\n'
+        b'data: {"choices":[{"index":1,"delta":{"content":"er"},"finish_reason":"stop"},{"index":-1},{"index":"x"}]}\n\n'
         b"data: [DONE]\n\n"
     )
     assert (answer.text, said) == ("mine", ["mine"])
+    assert answer.response([]).choices == ("mine", "other")
+    assert [choice["index"] for choice in answer.raw["choices"]] == [0, 1]
+
+
+def test_a_stream_in_which_another_choice_is_cut_is_incomplete():
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]},
+        {"choices": [{"index": 1, "delta": {"content": "b"}}]},
+    ]
+    with pytest.raises(IncompleteAnswerError):
+        streamed(sse(chunks))
+
+
+def test_a_whole_answer_gives_all_its_choices():
+    choices = [{"index": n, "message": {"content": f"text {n}"}, "finish_reason": "stop"} for n in range(3)]
+    response = whole(choices=choices).response([])
+    assert (response.text, response.choices) == ("text 0", ("text 0", "text 1", "text 2"))
+
+
+def test_pieces_of_reasoning_details_are_put_together():
+    piece = {"type": "reasoning.text", "index": 0}
+    details = [
+        [{**piece, "text": "be"}],
+        [
+            {**piece, "text": "cause", "signature": "s"},
+            {"type": "reasoning.encrypted", "index": 1, "data": "x"},
+        ],
+        [{"type": "reasoning.encrypted", "index": 1, "data": "y"}, "odd"],
+    ]
+    chunks = [{"choices": [{"delta": {"reasoning_details": each}}]} for each in details]
+    chunks.append({"choices": [{"delta": {"content": "so"}, "finish_reason": "stop"}]})
+    answer, _ = streamed(sse(chunks))
+    assert answer.raw["choices"][0]["message"]["reasoning_details"] == [
+        {**piece, "text": "because", "signature": "s"},
+        {"type": "reasoning.encrypted", "index": 1, "data": "x"},
+        {"type": "reasoning.encrypted", "index": 1, "data": "y"},
+        "odd",
+    ]
 
 
 def test_reasoning_tool_calls_and_logprobs_of_a_stream_are_put_together_in_raw():

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.errors import ProviderError
+from workbench.errors import ContextTooLongError, ProviderError, RequestRejectedError
 from workbench.providers.address import parse_address
 from workbench.providers.failures import Peer, excerpt, rejected, reported, retry_after, retryable
 
@@ -51,3 +53,30 @@ def test_any_error_object_gives_a_typed_error(value):
 def test_which_statuses_are_tried_again():
     again = {status for status in range(100, 600) if retryable(status)}
     assert again == {408, 409, 425, 429, *range(500, 600)}
+
+
+@pytest.mark.parametrize(
+    ("status", "record"),
+    [
+        (400, {"code": "context_length_exceeded", "message": "too long"}),
+        (500, {"code": 500, "type": "exceed_context_size_error", "message": "the request exceeds"}),
+        (400, {"code": 400, "message": "This endpoint's maximum context length is 8192 tokens."}),
+        (413, {"message": "request (4390 tokens) exceeds the available context size (4096 tokens)"}),
+        (
+            400,
+            {"message": "Provider returned error", "metadata": {"raw": "prompt is too long: 210000 tokens"}},
+        ),
+    ],
+)
+def test_a_context_that_is_too_long_is_an_error_of_its_own(status, record):
+    error = rejected(PEER, status, json.dumps({"error": record}).encode())
+    assert isinstance(error, ContextTooLongError)
+    assert (error.code, error.http_status) == ("context", status)
+
+
+def test_other_refusals_are_not_taken_for_it():
+    assert (
+        type(rejected(PEER, 400, b'{"error": {"message": "max_tokens is too large"}}'))
+        is RequestRejectedError
+    )
+    assert not isinstance(rejected(PEER, 503, b"the context length service is down"), ContextTooLongError)

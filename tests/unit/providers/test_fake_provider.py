@@ -5,10 +5,18 @@ import time
 
 import pytest
 
+from tests.pictures import PNG
 from tests.servers import run
+from workbench.core.attachments import attach_bytes
 from workbench.core.chat import ChatRequest, Message
 from workbench.core.pricing import cost_of
-from workbench.errors import ProviderError, RequestRejectedError, SchemaError, UnknownModelError
+from workbench.errors import (
+    ContextTooLongError,
+    ProviderError,
+    RequestRejectedError,
+    SchemaError,
+    UnknownModelError,
+)
 from workbench.providers.fake import FakeProvider, count_tokens
 
 
@@ -130,3 +138,67 @@ def test_json_of_an_impossible_schema_is_refused():
     for schema in ({"$ref": "#/nowhere"}, {"$ref": "#"}, {"type": "integer", "minimum": "x"}):
         with pytest.raises((RequestRejectedError, SchemaError)):
             shaped("x", schema)
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+        },
+    },
+}
+TIME = {"type": "function", "function": {"name": "time"}}
+
+
+def test_tools_are_called_as_the_text_or_the_choice_says():
+    def called(text, **options):
+        response = run(FakeProvider().chat(request(text, "tools", tools=[WEATHER, TIME], **options)))
+        return [call.name for call in response.tool_calls]
+
+    assert called("hello") == ["weather"]
+    assert called("what time is it?") == ["time"]
+    assert called("time and weather") == ["weather", "time"]
+    assert called("weather", tool_choice={"type": "function", "function": {"name": "time"}}) == ["time"]
+    assert called("weather", tool_choice="none") == []
+
+
+def test_a_tool_call_has_arguments_of_its_schema_and_the_reply_is_repeated():
+    asked = request("weather", "tools", tools=[WEATHER])
+    response = run(FakeProvider().chat(asked))
+    (call,) = response.tool_calls
+    assert (response.text, response.finish_reason, set(call.arguments)) == (
+        "",
+        "tool_calls",
+        {"city", "days"},
+    )
+    turns = (
+        *asked.messages,
+        Message("assistant", "", tool_calls=(call,)),
+        Message("tool", "21", tool_call_id=call.id),
+    )
+    after = ChatRequest(model="tools", messages=turns, options=asked.options)
+    assert run(FakeProvider().chat(after)).text == "21"
+    assert ask("no tools", "tools").text == "no tools"
+
+
+def test_look_tells_what_is_attached():
+    picture = attach_bytes(PNG, name="dot.png")
+    asked = request("look", "look").with_attachments((picture,))
+    assert run(FakeProvider().chat(asked)).text == f"dot.png (image/png, {len(PNG)} bytes)"
+    assert ask("look", "look").text == "nothing is attached"
+
+
+def test_short_reads_a_hundred_tokens():
+    assert ask("x", "short").text == "x"
+    with pytest.raises(ContextTooLongError, match="at most 100 tokens"):
+        ask("x" * 401, "short")
+
+
+def test_n_and_logprobs_are_obeyed():
+    response = run(FakeProvider().chat(request("two words", n=3, logprobs=True)))
+    assert response.choices == ("two words",) * 3
+    assert [each["token"] for each in response.logprobs] == ["two", " words"]
+    assert response.usage.completion_tokens == 3 * count_tokens("two words")

@@ -103,7 +103,7 @@ def test_the_front_matters_keys_stand_beside_a_chat(tmp_path):
             "a.yaml",
             b"title: x\nmessages:\n- {role: robot, content: x}",
             TemplateError,
-            "chat, line 2: messages cannot be",
+            "chat, line 2: message 1 has the role 'robot'",
         ),
         ("a.yaml", b"- role: user\n  content: x\n- {", TemplateError, "chat, line 3"),
         ("a.yaml", b"temprature: 1", TemplateError, "did you mean 'temperature'"),
@@ -111,7 +111,7 @@ def test_the_front_matters_keys_stand_beside_a_chat(tmp_path):
         ("a.yaml", b"just text", TemplateError, "no mapping"),
         ("a.json", b"{", TemplateError, "it is no JSON"),
         ("a.json", b"3", TemplateError, "messages cannot be 3"),
-        ("a.json", b'[{"role": "user", "content": "x", "name": "n"}]', TemplateError, "messages cannot be"),
+        ("a.json", b'[{"role": "user", "content": "x", "name": "n"}]', TemplateError, "message 1 is {"),
         ("a.json", b'{"temperature": 9, "messages": []}', TemplateError, "temperature must be"),
     ],
 )
@@ -168,3 +168,19 @@ def test_a_repository_runs_nothing_of_its_own(repository):
 def test_without_git_the_file_is_read_all_the_same(repository, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert read_prompt(repository / "tone.md").origin == str(repository / "tone.md")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("b.yaml", "- role: usr\n  content: Hi\n", "message 1 has the role 'usr'\n→ did you mean 'user'?"),
+        ("b.json", '[{"role": "user", "content": 5}]', "the content of message 1 is 5, not text"),
+        ("b.yaml", "- role: user\n", "message 1 is {'role': 'user'}, not a role and a content"),
+    ],
+)
+def test_a_chat_file_says_which_message_is_wrong(tmp_path, name, text, says):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(TemplateError) as caught:
+        read_prompt(tmp_path / name)
+    assert says in str(caught.value)
+    assert name in caught.value.message

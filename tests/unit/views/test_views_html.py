@@ -13,6 +13,7 @@ from workbench.views.html import (
     escape,
     join,
     plot_text,
+    progress_bar,
     status_line,
     table,
     tag,
@@ -141,3 +142,12 @@ def test_plot_labels_hold_no_markup_and_no_formula(attack):
 
 def test_examples_in_docstrings_are_true():
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_bar_has_its_shares_and_nothing_beyond_the_whole():
+    bar = progress_bar((0.5, 0.125, 0.0))
+    assert bar.count("width:50.0%") == bar.count("width:12.5%") == 1
+    assert 'aria-valuenow="62"' in bar
+    assert 'role="progressbar"' in bar
+    assert "width:100.0%" in progress_bar((7.0,))
+    assert progress_bar((0.0, 0.0, 0.0)).count("<div") == 1

@@ -24,6 +24,10 @@ _SEPARATOR: Final = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _PATH: Final = re.compile(r"[^\n{}]{1,200}\.(?:txt|md|json|jsonl|yaml|yml|csv|j2)")
 _ENDING: Final = re.compile(r"\.\w+$")
 _CHAT: Final = ("chat:", "messages:", "completion:", "responses:")
+#: The description and the labels that our own export writes, and the value of a variable that it leaves open.
+_OURS: Final = re.compile(r"[0-9]+ prompts of the workbench")
+_LABEL: Final = re.compile(r"(.+)@([1-9][0-9]{0,8})")
+_BLANK: Final = "…"
 _MARKS: Final = (
     "providers",
     "targets",
@@ -73,10 +77,13 @@ def read_promptfoo(document: Any, files: Files, *, name: str) -> Found:
     prompts = _evaluated(document["results"]) if evaluated else None
     found = Found()
     title = short_title(str(config.get("description") or "")) or name
+    ours = _OURS.fullmatch(str(config.get("description") or "")) is not None
     settings = _settings(config.get("providers", config.get("targets")), found)
     for number, (place, entry) in enumerate(_entries(prompts or config["prompts"]), 1):
         with found.trying(place):
-            _Prompts(files, found, settings, f"{title} {number}").read(place, entry)
+            _Prompts(files, found, settings, f"{title} {number}", ours=ours).read(place, entry)
+    if ours:
+        config = {**config, "tests": _without_blanks(config.get("tests"))}
     read_tests(config, files, found, name=title)
     return found
 
@@ -84,7 +91,10 @@ def read_promptfoo(document: Any, files: Files, *, name: str) -> Found:
 class _Prompts:
     """Reads one entry of ``prompts``, which may stand for several prompts."""
 
-    def __init__(self, files: Files, found: Found, settings: Mapping[str, Any], title: str) -> None:
+    def __init__(
+        self, files: Files, found: Found, settings: Mapping[str, Any], title: str, *, ours: bool = False
+    ) -> None:
+        self._ours = ours
         self._files = files
         self._found = found
         self._settings = settings
@@ -101,7 +111,9 @@ class _Prompts:
             raise DataError(f"{text!r:.100} is kept elsewhere", cure="export it there, and import that")
         names = self._names(text)
         if names is None:
-            self._take(place, text, short_title(label) or self._title, config)
+            exported = _LABEL.fullmatch(label) if self._ours else None
+            title, version = (exported[1], int(exported[2])) if exported else (short_title(label), None)
+            self._take(place, text, title or self._title, config, version=version)
             return
         for each in names:
             with self._found.trying(each):
@@ -155,7 +167,7 @@ class _Prompts:
             return [(part.strip(), "") for part in _SEPARATOR.split(text) if part.strip()]
         return [(text.strip(), "")]
 
-    def _take(self, place: str, text: str, title: str, config: Any) -> None:
+    def _take(self, place: str, text: str, title: str, config: Any, *, version: int | None = None) -> None:
         own, rest = settings_from(config, what="the prompt's config")
         if rest:
             self._found.note(place, f"of its config is kept as origin only: {', '.join(rest)}", title)
@@ -167,11 +179,27 @@ class _Prompts:
                 place=place,
                 title=title,
                 content=content,
+                version=version,
                 settings={**self._settings, **own},
                 tags=("promptfoo",),
                 origin={"config": rest} if rest else {},
             )
         )
+
+
+def _without_blanks(tests: Any) -> Any:
+    """Return the tests without the one that our export wrote only because promptfoo wants one."""
+    if not isinstance(tests, list):
+        return tests
+    return [
+        test
+        for test in tests
+        if not (
+            isinstance(test, dict)
+            and {*test} <= {"vars"}
+            and {*dict(test.get("vars") or {}).values()} <= {_BLANK}
+        )
+    ]
 
 
 def _evaluated(results: Any) -> list[dict[str, Any]]:

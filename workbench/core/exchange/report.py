@@ -59,7 +59,7 @@ class ImportReport(Rich):
             f"{self.same:,} same",
             *([f"{self.failed:,} failed"] if self.failures else []),
         ]
-        moved = f"; {self.labels:,} labels moved" if self.labels else ""
+        moved = f"; {self.labels:,} label{'s' * (self.labels > 1)} moved" if self.labels else ""
         return f"{self.source} ({self.format}) → project {self.project!r}: {', '.join(counts)}{moved}"
 
     @property

@@ -10,7 +10,7 @@ from workbench.core.exchange.langfuse import is_langfuse
 from workbench.core.exchange.llm import is_llm_template
 from workbench.core.exchange.mlflow import is_mlflow
 from workbench.core.exchange.promptfoo import is_promptfoo
-from workbench.core.exchange.tables import csv_columns, is_record
+from workbench.core.exchange.tables import check_heading, csv_columns, is_record
 from workbench.errors import DataError, OptionError, did_you_mean
 
 __all__ = ["FORMATS", "SQLITE", "check_format", "sniff_database", "sniff_text"]
@@ -49,13 +49,14 @@ def sniff_text(text: str) -> str:
     'jsonl'
     """
     if not text.strip():
-        raise DataError("the file is empty")
+        raise DataError("the file is empty", cure="see whether it was written to its end")
     if text.lstrip()[0] in "[{":
         kind = _of_json(text)
         if kind:
             return kind
     if csv_columns(text.lstrip())[1]:
         return "csv"
+    check_heading(text)
     try:
         document = load_yaml(text, what="the file")
     except DataError as error:

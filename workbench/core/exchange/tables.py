@@ -7,6 +7,7 @@ labels parent includes builds_on``. What is exported as JSON lines is read back 
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from workbench.core.exchange.records import (
 from workbench.core.values import plain
 from workbench.errors import DataError
 
-__all__ = ["csv_columns", "is_record", "read_csv", "read_jsonl", "write_jsonl"]
+__all__ = ["check_heading", "csv_columns", "is_record", "read_csv", "read_jsonl", "write_jsonl"]
 
 _SAME: Final = {
     "name": "title", "prompt": "content", "template": "content", "text": "content", "system": "system_prompt",
@@ -74,6 +75,28 @@ def csv_columns(text: str) -> tuple[str, list[str]]:
     return ",", []
 
 
+def check_heading(text: str) -> None:
+    """Find a heading of which one of the two columns is missing, most often misspelt.
+
+    Raises:
+        DataError: it is one.
+
+    """
+    head = text.lstrip("\ufeff").lstrip().split("\n", 1)[0].rstrip("\r")
+    for delimiter in ",;\t":
+        try:
+            columns = [_column(name) for name in next(csv.reader([head], delimiter=delimiter), [])]
+        except (csv.Error, DataError):
+            continue
+        missing = [name for name in ("title", "content") if name not in columns]
+        if len(columns) > 1 and len(missing) == 1:
+            close = difflib.get_close_matches(missing[0], columns, n=1)
+            raise DataError(
+                f"the first line names the columns {', '.join(columns):.200}, and none is {missing[0]!r}",
+                cure=f"rename {close[0]!r} to {missing[0]!r}" if close else f"name one {missing[0]!r}",
+            )
+
+
 def read_jsonl(text: str) -> Found:
     """Read JSON lines, or a JSON list, of prompts.
 
@@ -99,6 +122,7 @@ def read_csv(text: str) -> Found:
     """
     delimiter, columns = csv_columns(text)
     if not columns:
+        check_heading(text)
         raise DataError("the first line does not name the columns title and content", cure="name them there")
     if len(set(columns)) < len(columns):
         raise DataError("the first line names a column twice", cure="rename one")

@@ -14,7 +14,7 @@ from workbench.db.tables import Project, ProjectMember, User
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["projects", "set_setting", "settings", "use_project"]
+__all__ = ["projects", "set_setting", "settings", "use_project", "username"]
 
 
 def use_project(session: Session, user_id: uuid.UUID, name: str) -> Project:
@@ -35,6 +35,11 @@ def use_project(session: Session, user_id: uuid.UUID, name: str) -> Project:
 def projects(session: Session) -> list[Project]:
     """Return every project that the person can read, by name."""
     return list(session.scalars(select(Project).order_by(Project.name)))
+
+
+def username(session: Session, user_id: uuid.UUID) -> str | None:
+    """Return a person's name, or None where it is not for this person to know."""
+    return session.scalars(select(User.username).where(User.id == user_id)).one_or_none()
 
 
 def settings(session: Session, user_id: uuid.UUID) -> dict[str, Any]:

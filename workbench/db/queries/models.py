@@ -6,7 +6,7 @@ import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, bindparam, func, select, text
+from sqlalchemy import Integer, bindparam, select, text
 
 from workbench.core.chat import ModelInfo
 from workbench.db.tables import ModelConfig, ModelPrice
@@ -14,7 +14,7 @@ from workbench.db.tables import ModelConfig, ModelPrice
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["id_of", "known_ids", "latency_p50", "price_of", "register", "store_price"]
+__all__ = ["id_of", "known_ids", "price_of", "register", "store_price"]
 
 _REGISTER = text(
     "SELECT wb.register_model(:model_id, :name, :provider, :context, :max_tokens, :streams)"
@@ -78,22 +78,3 @@ def id_of(session: Session, model: uuid.UUID) -> str:
 def known_ids(session: Session) -> list[str]:
     """Return the ids of all models that were used or synchronised."""
     return list(session.scalars(select(ModelConfig.model_id).order_by(ModelConfig.model_id)))
-
-
-def latency_p50(session: Session, model: uuid.UUID) -> float | None:
-    """Return the median latency of the model's newest 200 answers, in ms; None without any."""
-    from workbench.db.tables import Execution
-
-    newest = (
-        select(Execution.execution_time_ms)
-        .where(
-            Execution.model_config_id == model, Execution.status == "done", Execution.execution_time_ms > 0
-        )
-        .order_by(Execution.created_at.desc())
-        .limit(200)
-        .subquery()
-    )
-    median: float | None = session.scalars(
-        select(func.percentile_cont(0.5).within_group(newest.c.execution_time_ms))
-    ).one()
-    return median

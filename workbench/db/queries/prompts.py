@@ -31,6 +31,7 @@ __all__ = [
     "move_label",
     "remove_label",
     "rename",
+    "retag",
     "save",
     "titles",
     "versions",
@@ -61,6 +62,8 @@ class Draft:
 def save(session: Session, scope: Scope, draft: Draft) -> PromptVersion:
     """Store a draft, unless the family has it already, and move ``latest`` to it.
 
+    Where it is there, its tags are added to the version's, and its note, if it has one, replaces the version's.
+
     Saves of one family wait for each other on its first row; two first saves collide on the unique constraint,
     and the loser is repeated by the caller.
     """
@@ -73,7 +76,7 @@ def save(session: Session, scope: Scope, draft: Draft) -> PromptVersion:
     ).one_or_none()
     labels = labels_of(session, same.id) if same is not None else ()
     if same is not None and LATEST in labels:  # a cell that is run again
-        return _version(same, labels, change="same")
+        return _version(_annotated(session, same, draft), labels, change="same")
     root = family(session, scope.project_id, draft.title)
     if root is not None:
         first = _locked(session, root)
@@ -87,7 +90,7 @@ def save(session: Session, scope: Scope, draft: Draft) -> PromptVersion:
                 f"the prompt {draft.title!r} is archived, so it takes no new version",
                 cure=f"bring it back with wb.prompts.restore({draft.title!r}), or choose another title",
             )
-    row = same or _insert(session, scope, draft, root)
+    row = _annotated(session, same, draft) if same else _insert(session, scope, draft, root)
     move_label(session, scope, row.root_id, LATEST, row.id)
     return _version(row, labels_of(session, row.id), change="same" if same else "new")
 
@@ -188,20 +191,24 @@ def archive(session: Session, root_id: uuid.UUID, *, archived: bool) -> None:
     session.execute(update(Prompt).where(Prompt.root_id == root_id).values(archived_at=when))
 
 
-def annotate(
-    session: Session, prompt_id: uuid.UUID, *, note: str | None = None, tags: Sequence[str] | None = None
-) -> None:
-    """Change what is not content: the note and the tags of one version."""
-    values: dict[str, Any] = {}
-    if note is not None:
-        values["note"] = note
-    if tags is not None:
-        values["tags"] = list(tags)
+def annotate(session: Session, prompt_id: uuid.UUID, *, note: str) -> None:
+    """Change what is not content: the note of one version."""
     changed = session.scalars(
-        update(Prompt).where(Prompt.id == prompt_id).values(**values).returning(Prompt.id)
+        update(Prompt).where(Prompt.id == prompt_id).values(note=note).returning(Prompt.id)
     ).all()
     if not changed:
         raise _not_an_editor()
+
+
+def retag(
+    session: Session, prompt_id: uuid.UUID, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+) -> list[str]:
+    """Put tags on a version and take others off, after whoever does so at the same time; return those that it had."""
+    row = _locked(session, prompt_id)
+    had = list(row.tags)
+    row.tags = [tag for tag in dict.fromkeys([*had, *add]) if tag not in remove]
+    session.flush()
+    return had
 
 
 def remove_label(session: Session, root_id: uuid.UUID, name: str) -> None:
@@ -255,9 +262,19 @@ def fork(session: Session, scope: Scope, source: PromptVersion, title: str, *, n
     return new_id
 
 
-def _locked(session: Session, root_id: uuid.UUID) -> Prompt:
-    """Return a family's first row, locked: changes of one family take turns."""
-    query = select(Prompt).where(Prompt.id == root_id).with_for_update()
+def _annotated(session: Session, row: Prompt, draft: Draft) -> Prompt:
+    """Return a version that is there already, with the tags and the note that came along: they are no content."""
+    if {*draft.tags} <= {*row.tags} and draft.note in {"", row.note}:
+        return row
+    retag(session, row.id, add=draft.tags)
+    row.note = draft.note or row.note
+    session.flush()
+    return row
+
+
+def _locked(session: Session, prompt_id: uuid.UUID) -> Prompt:
+    """Return a row, locked: changes of one version take turns, and those of a family on its first row."""
+    query = select(Prompt).where(Prompt.id == prompt_id).with_for_update()
     row = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     if row is None:  # a row can be locked only by who may change it
         raise _not_an_editor()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import case, func, or_, select, text, update
+from sqlalchemy import ColumnElement, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from workbench.db.scope import Scope
@@ -23,9 +23,12 @@ __all__ = [
     "Lease",
     "Prior",
     "RunKey",
+    "alive",
+    "cancel",
     "counts",
     "end",
     "get",
+    "matching",
     "newest_running",
     "priors",
     "set_budget",
@@ -33,6 +36,7 @@ __all__ = [
     "start",
     "take_over",
     "unfinished",
+    "waiting",
 ]
 
 #: A call that may have been billed without an answer is made once more, and then no oftener unless it is asked for.
@@ -60,12 +64,13 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """What became of a run's calls."""
+    """What became of a run's calls; ``in_flight`` are those that a living kernel waits for."""
 
     planned: int
     done: int = 0
     failed: int = 0
     lost: int = 0
+    in_flight: int = 0
     cached: int = 0
     cost: Decimal | None = None
     cost_unknown: int = 0
@@ -129,11 +134,8 @@ def unfinished(session: Session, scope: Scope, digest: str) -> Lease | None:
     the same run at once, the second finds the first.
     """
     session.execute(select(User.id).where(User.id == scope.user_id).with_for_update(key_share=True))
-    beat = func.coalesce(Run.heartbeat_at, Run.run_at) > func.clock_timestamp() - text(
-        f"interval '{LEASE_SECONDS} s'"
-    )
     row = session.execute(
-        select(Run.id, Run.run_at, case(((Run.status == "running") & beat, Run.holder)))
+        select(Run.id, Run.run_at, case((_alive(), Run.holder)))
         .where(
             Run.project_id == scope.project_id,
             Run.user_id == scope.user_id,
@@ -153,15 +155,7 @@ def take_over(session: Session, run_id: uuid.UUID, holder: str) -> None:
         .where(Run.id == run_id)
         .values(status="running", holder=holder, heartbeat_at=func.clock_timestamp())
     )
-    session.execute(
-        update(Execution)
-        .where(Execution.run_id == run_id, Execution.status == "sent")
-        .values(
-            status="unknown",
-            error_code="unknown",
-            error_message="the kernel ended while this call was in flight; it may have been billed",
-        )
-    )
+    _give_up(session, run_id)
 
 
 def end(session: Session, run_id: uuid.UUID, status: str, *, holder: str | None = None) -> None:
@@ -181,6 +175,48 @@ def set_budget(session: Session, run_id: uuid.UUID, budget: Decimal | None) -> N
 def get(session: Session, run_id: uuid.UUID) -> Run | None:
     """Return a run's row, or None."""
     return session.get(Run, run_id)
+
+
+def alive(session: Session, run_id: uuid.UUID) -> bool:
+    """Whether a kernel holds the run and its heart beats, by the database's clock."""
+    return bool(session.scalars(select(_alive()).where(Run.id == run_id)).one_or_none())
+
+
+def matching(session: Session, low: uuid.UUID, high: uuid.UUID, *, limit: int = 10) -> list[Run]:
+    """Return the runs whose ids lie between two ids, newest first."""
+    query = select(Run).where(Run.id.between(low, high)).order_by(Run.run_at.desc()).limit(limit)
+    return list(session.scalars(query))
+
+
+def waiting(session: Session, scope: Scope, digest: str) -> RunKey | None:
+    """Return the newest unfinished run of the person's same plan, or None; nothing is locked."""
+    row = session.execute(
+        select(Run.id, Run.run_at)
+        .where(
+            Run.project_id == scope.project_id,
+            Run.user_id == scope.user_id,
+            Run.plan_digest == digest,
+            Run.status != "finished",
+        )
+        .order_by(Run.run_at.desc())
+        .limit(1)
+    ).one_or_none()
+    return RunKey(row[0], row[1]) if row else None
+
+
+def cancel(session: Session, run_id: uuid.UUID) -> None:
+    """Take a running run's lease away: its kernel claims nothing more, and stores what is in flight.
+
+    Where no kernel is left, what was in flight becomes ``unknown``.
+    """
+    gone = not alive(session, run_id)
+    session.execute(
+        update(Run)
+        .where(Run.id == run_id, Run.status == "running")
+        .values(status="stopped", holder=None, finished_at=func.clock_timestamp())
+    )
+    if gone:
+        _give_up(session, run_id)
 
 
 def newest_running(session: Session, project_id: uuid.UUID) -> Counts | None:
@@ -230,9 +266,14 @@ def counts(session: Session, run_id: uuid.UUID) -> Counts:
     )
     best = (
         select(
-            func.min(case((Execution.status == "done", 0), (Execution.status == "failed", 1), else_=2)).label(
-                "rank"
-            ),
+            func.min(
+                case(
+                    (Execution.status == "done", 0),
+                    (Execution.status == "failed", 1),
+                    (Execution.status.in_(["sent", "planned"]), 2),
+                    else_=3,
+                )
+            ).label("rank"),
             func.sum(Execution.cost_estimate).label("cost"),
             func.count()
             .filter(Execution.status == "done", Execution.cost_estimate.is_(None))
@@ -249,26 +290,47 @@ def counts(session: Session, run_id: uuid.UUID) -> Counts:
         select(
             func.count().filter(best.c.rank == 0),
             func.count().filter(best.c.rank == 1),
-            func.count().filter(best.c.rank == 2),
+            func.count().filter(best.c.rank == 3),
             func.sum(best.c.cost),
             func.coalesce(func.sum(best.c.unknown), 0),
             func.coalesce(func.sum(best.c.cached), 0),
             func.coalesce(func.sum(best.c.scored), 0),
             func.coalesce(func.sum(best.c.passed), 0),
+            func.count().filter(best.c.rank == 2),
         )
     ).one()
-    planned = session.scalars(select(Run.n_planned).where(Run.id == run_id)).one()
+    planned, held = session.execute(select(Run.n_planned, _alive()).where(Run.id == run_id)).one()
     return Counts(
         planned=planned,
         done=row[0],
         failed=row[1],
-        lost=row[2],
+        lost=row[2] + (0 if held else row[8]),
+        in_flight=row[8] if held else 0,
         cost=row[3],
         cost_unknown=int(row[4]),
         cached=int(row[5]),
         scored=int(row[6]),
         passed=int(row[7]),
     )
+
+
+def _give_up(session: Session, run_id: uuid.UUID) -> None:
+    session.execute(
+        update(Execution)
+        .where(Execution.run_id == run_id, Execution.status == "sent")
+        .values(
+            status="unknown",
+            error_code="unknown",
+            error_message="the kernel ended while this call was in flight; it may have been billed",
+        )
+    )
+
+
+def _alive() -> ColumnElement[bool]:
+    beat = func.coalesce(Run.heartbeat_at, Run.run_at) > func.clock_timestamp() - text(
+        f"interval '{LEASE_SECONDS} s'"
+    )
+    return (Run.status == "running") & beat
 
 
 def priors(session: Session, model_id: uuid.UUID, digests: Sequence[str], *, sample: int) -> dict[str, Prior]:
