@@ -84,7 +84,7 @@ def nth_statement(
             assert ended == "finished", ended
             return len(proxy.statements)
 
-    def trial(n: int, kind: str, for_good: bool) -> Trial:
+    def trial(n: int, kind: str, *, for_good: bool) -> Trial:
         found = Trial(f"statement {n} {kind}{' for good' if for_good else ''}")
         with placed(place, folder) as (url, admin_url, home), DatabaseProxy(url) as proxy:
             # A conflict for good makes no sense; a server without space does.
@@ -119,7 +119,7 @@ def nth_answer(
 ) -> Verdict:
     """Spoil each of the provider's answers, once or from then on."""
 
-    def trial(n: int, kind: str, for_good: bool) -> Trial:
+    def trial(n: int, kind: str, *, for_good: bool) -> Trial:
         found = Trial(f"answer {n} {kind}{' for good' if for_good else ''}")
         mended: list[bool] = []
 
@@ -209,13 +209,13 @@ def attempt(url: Secret, home: Path, endpoint: str) -> tuple[str, int]:
 def verdict_of(
     name: str,
     facts: dict[str, object],
-    trial: Callable[[int, str, bool], Trial],
+    trial: Callable[..., Trial],
     chosen: list[tuple[int, str, bool]],
     workers: int,
 ) -> Verdict:
     began = time.monotonic()
     with ThreadPoolExecutor(workers) as pool:
-        trials = list(pool.map(lambda one: trial(*one), chosen))
+        trials = list(pool.map(lambda one: trial(one[0], one[1], for_good=one[2]), chosen))
     verdict = Verdict(
         name,
         {
