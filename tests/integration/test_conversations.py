@@ -22,6 +22,7 @@ from workbench.errors import (
     ContextTooLongError,
     FileError,
     InputError,
+    KeyUnavailableError,
     ProviderError,
     RunInterruptedError,
     UndefinedVariableError,
@@ -172,9 +173,9 @@ def test_of_kernels_that_talk_at_once_one_takes_the_turn(wb, other, rows):
 
 
 def test_a_turn_that_is_in_flight_keeps_others_out(wb, other):
-    wb.models._registry = Registry(
-        wb.config, providers={"mine": FakeProvider(latency=4, script=lambda _: "done")}
-    )
+    patient = FakeProvider(latency=4, script=lambda _: "done", name="mine")
+    wb.models._registry = Registry(wb.config, providers={"mine": patient})
+    wb.models._chosen.clear()
     chat = wb.chat(title="slow", model="mine/m")
     with ThreadPoolExecutor(1) as pool:
         answered = pool.submit(chat.say, "wait for it")
@@ -185,7 +186,22 @@ def test_a_turn_that_is_in_flight_keeps_others_out(wb, other):
         with pytest.raises(ConflictError, match=r"turn 1 .*is being answered"):
             late.say("me too")
         assert answered.result().text == "done"
+    late.model = "fake/echo"
     assert late.refresh().say("now").text == "now"
+
+
+def test_a_call_that_could_not_be_sent_has_failed_and_frees_the_turn(wb, rows):
+    chat = wb.chat(title="no key", model="openai/gpt-4o-mini")
+    for _ in range(2):
+        with pytest.raises(KeyUnavailableError):
+            chat.say("hello")
+    chat.model = "fake/echo"
+    chat.say("hello")
+    assert [row[:3] for row in rows()] == [
+        (1, "failed", "config"),
+        (1, "failed", "config"),
+        (1, "done", None),
+    ]
 
 
 def test_a_turn_of_a_kernel_that_died_is_free_again_after_a_while(wb, rows, ann_url, admin_url):

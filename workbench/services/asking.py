@@ -14,7 +14,13 @@ from workbench.core.declarations import fill
 from workbench.core.versions import PromptResult, PromptVersion
 from workbench.db.ledger import Result
 from workbench.db.ledger_writer import LedgerWriter
-from workbench.errors import ContextTooLongError, DatabaseError, ProviderError, RunInterruptedError
+from workbench.errors import (
+    ContextTooLongError,
+    DatabaseError,
+    ProviderError,
+    RunInterruptedError,
+    WorkbenchError,
+)
 from workbench.services.attaching import read_attachments
 from workbench.services.calls import build_request, claim_of, failed, finished, request_of
 from workbench.services.streaming import AnswerStream
@@ -204,7 +210,7 @@ class Asking:
         result: Result,
         response: ChatResponse | None,
         parsed: Any,
-        error: ProviderError | None,
+        error: WorkbenchError | None,
     ) -> PromptResult:
         """Commit the row of a call, then give its answer or its failure."""
         try:
@@ -242,7 +248,7 @@ class Asking:
 
     async def _call(
         self, claim: Claim, question: Question, on_text: OnText | None
-    ) -> tuple[Result, ChatResponse | None, Any, ProviderError | None]:
+    ) -> tuple[Result, ChatResponse | None, Any, WorkbenchError | None]:
         """Return the row of the call, the answer, what its schema made of it, and what went wrong."""
         model, schema = question.model, question.schema
         pieces: list[str] = []
@@ -259,6 +265,8 @@ class Asking:
             parsed = None if schema is None else schema.read(response)
         except ProviderError as error:
             return failed(claim, error, model), None, None, error
+        except WorkbenchError as error:  # the request or a setting is wrong: nothing was sent
+            return _refused(claim, error), None, None, error
         except asyncio.CancelledError:
             stored = self._ledger().finish(_interrupted(claim, "".join(pieces), model))
             await asyncio.wait([asyncio.wrap_future(stored)], timeout=_LAST_WORDS)
@@ -312,6 +320,16 @@ def _interrupted(claim: Claim, text: str, model: ChosenModel) -> Result:
     )
 
 
+def _refused(claim: Claim, error: WorkbenchError) -> Result:
+    return Result(
+        id=claim.id,
+        run_at=claim.run_at,
+        status="failed",
+        error_code=error.code,
+        error_message=error.message,
+    )
+
+
 def _not_sent(claim: Claim) -> Result:
     return Result(
         id=claim.id,
@@ -322,7 +340,7 @@ def _not_sent(claim: Claim) -> Result:
     )
 
 
-def _measured(error: ProviderError, question: Question) -> ProviderError:
+def _measured(error: WorkbenchError, question: Question) -> WorkbenchError:
     """Say which message makes a request too long: the provider only says that it is."""
     messages = question.request.messages
     if isinstance(error, ContextTooLongError) and messages:
