@@ -81,8 +81,10 @@ class Balance:
         late: answers that came after their call was given up.
         billed: answers that the provider would have billed.
         unstored: of these, answers that the database does not have; each is a row that says so.
+        resent: answers that were billed and never arrived, so that the call was sent once more; each is a try of its call.
         bound: how many of them were allowed.
         spooled: answers that still wait in files.
+        missing: which these are, and what their rows say.
         broken: the invariants that do not hold, in words.
 
     """
@@ -96,17 +98,19 @@ class Balance:
     rows: int = 0
     billed: int = 0
     unstored: int = 0
+    resent: int = 0
     bound: int = 0
     spooled: int = 0
+    missing: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "missing"}
 
     def __str__(self) -> str:
         said = (
             f"{self.calls:,} calls: {self.done:,} done, {self.failed:,} failed, {self.open:,} open, {self.late:,} late; "
-            f"{self.billed:,} billed, {self.unstored:,} of them not stored (allowed {self.bound:,}); {self.spooled:,} spooled"
+            f"{self.billed:,} billed, {self.unstored:,} of them not stored (allowed {self.bound:,}), {self.resent:,} sent again; {self.spooled:,} spooled"
         )
         return said + "".join(f"\n  BROKEN {each}" for each in self.broken[:20])
 
@@ -145,7 +149,10 @@ def balance(
     _count_calls(found, rows)
     _compare(found, rows, billed)
     if found.unstored > found.bound:
-        found.broken.append(f"I3: {found.unstored} billed answers are not stored, {found.bound} were allowed")
+        said = "; ".join(found.missing[:5])
+        found.broken.append(
+            f"I3: {found.unstored} billed answers are not stored, {found.bound} were allowed: {said}"
+        )
     if told > found.done:
         found.broken.append(f"I2: people were told of {told} answers, {found.done} are stored")
     if found.spooled:
@@ -181,12 +188,21 @@ def _compare(found: Balance, rows: list[_Row], billed: dict[str, list[float]]) -
     for digest, moments in billed.items():
         mine = by_digest.get(digest, [])
         stored = sum(row.stored for row in mine)
-        unheard = sum(row.open for row in mine) + sum(row.unanswered for row in mine)
+        unheard = sum(row.open for row in mine) + sum(
+            row.unanswered for row in mine
+        )  # calls, and tries of answered ones
         if len(moments) > stored + unheard:
             found.broken.append(
                 f"I1: {digest[:8]} was billed {len(moments)} times; its rows are {[row.status for row in mine]}"
             )
-        found.unstored += max(0, len(moments) - stored)
+        excess = max(0, len(moments) - stored)
+        resent = min(excess, sum(row.unanswered for row in mine))
+        found.resent += resent
+        if excess > resent:
+            found.unstored += excess - resent
+            found.missing.append(
+                f"{digest[:8]}: billed {len(moments)} times; {[f'{row.status} {row.error_code}' for row in mine]}"
+            )
         done = [row.finished for row in mine if row.status == "done" and row.finished is not None]
         if len({row.call for row in mine}) == 1 and done and max(moments) > done[0]:
             found.broken.append(

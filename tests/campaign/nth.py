@@ -58,7 +58,7 @@ HTTP_FAULTS = {
     "cut": Reply(body=FINE[:40], length=len(FINE), end="reset"),
     "silence": Reply(status=0, end="hang"),
 }
-_QUICK = Retry(base=0.001, cap=0.02, total_timeout=10, connect_timeout=2, read_timeout=0.5)
+_QUICK = Retry(base=0.001, cap=0.02, total_timeout=10, connect_timeout=2, read_timeout=2)
 
 #: Gives a person's and an administrator's URL of a database with the prompt ``say`` and the dataset ``rows``, and removes it.
 Place = Callable[[], AbstractContextManager[tuple[Secret, Secret]]]
