@@ -10,12 +10,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import workbench.db.spool
 import workbench.services.running
 from tests.campaign.harness import FINE, Verdict
-from tests.campaign.nth import Place, Trial, attempt, judge, placed, verdict_of
+from tests.campaign.nth import Chosen, Place, Trial, attempt, judge, placed, verdict_of
 from tests.proxy import DatabaseProxy, Fault
 from tests.servers import Reply, ScriptedServer
 
@@ -40,7 +40,7 @@ class FileFaults:
         self._lock = threading.Lock()
         self.done: list[str] = []
 
-    def __enter__(self) -> FileFaults:
+    def __enter__(self) -> Self:
         _FAULTS[self._folder] = self
         return self
 
@@ -78,7 +78,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 class _File(io.FileIO):
     def write(self, data: Any) -> int:
-        _happens("write", os.readlink(f"/proc/self/fd/{self.fileno()}"))
+        _happens("write", Path(f"/proc/self/fd/{self.fileno()}").readlink())
         return super().write(data)
 
 
@@ -89,7 +89,7 @@ def _watched() -> Iterator[None]:
 
     def watched(descriptor: Any) -> None:
         number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
-        _happens("fsync", os.readlink(f"/proc/self/fd/{number}"))
+        _happens("fsync", Path(f"/proc/self/fd/{number}").readlink())
         fsync(descriptor)
 
     sys.addaudithook(_hook)  # for as long as the process lives
@@ -121,7 +121,8 @@ def nth_write(place: Place, folder: Path, *, every: int = 1, workers: int = 4) -
                 attempt(url, home, provider.url)
             return files.done
 
-    def trial(n: int, kind: str, for_good: bool) -> Trial:
+    def trial(chosen: Chosen) -> Trial:
+        n, kind, for_good = chosen
         found = Trial(f"write {n} {kind}")
         with (
             placed(place, folder) as (url, admin_url, home),

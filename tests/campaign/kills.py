@@ -56,7 +56,7 @@ def kills(
             while working:
                 goal = min(cases - 1, (killed + draw.uniform(0.5, 1.0)) * cases / (times + 1))
                 until(
-                    lambda goal=goal: (
+                    lambda goal=goal, killed=killed: (
                         (killed < times and server.billed >= goal)
                         or any(process.poll() is not None for process in working.values())
                     ),

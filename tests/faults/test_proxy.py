@@ -84,9 +84,11 @@ def test_a_commit_can_be_broken_on_either_side(proxy, admin, kind, stored):
 def test_an_error_ends_the_transaction_as_a_real_one_would(proxy, admin):
     with connect(proxy) as connection:
         proxy.break_at(2, Fault(kind="error"), matching="INSERT")
-        with pytest.raises(psycopg.errors.SerializationFailure), connection.transaction():
-            connection.execute(INSERT, [1])
+        connection.execute("BEGIN")
+        connection.execute(INSERT, [1])
+        with pytest.raises(psycopg.errors.SerializationFailure):
             connection.execute(INSERT, [2])
+        connection.execute("ROLLBACK")
         connection.execute(INSERT, [3])
     assert noted(admin) == [3]
 

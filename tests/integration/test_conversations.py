@@ -263,9 +263,15 @@ def test_a_context_that_is_too_long_says_which_turn_and_which_message(wb, rows):
 
 def test_an_interrupt_stores_the_turn_as_unknown_and_the_next_one_takes_its_number(wb, rows):
     chat = wb.chat(title="interrupted", model="fake/slow")
-    threading.Timer(0.5, _thread.interrupt_main).start()
+    pieces = []
+
+    def heard(piece):
+        pieces.append(piece)
+        if len(pieces) == 1:
+            _thread.interrupt_main()
+
     with pytest.raises(RunInterruptedError):
-        chat.say("one two three four five", on_text=lambda _: None)
+        chat.say("one two three four five", on_text=heard)
     assert chat.history == []
     chat.model = "fake/echo"
     chat.say("again")

@@ -24,7 +24,7 @@ from workbench.services.background import StopAskedError, Watch
 from workbench.services.estimating import Plan, estimate
 from workbench.services.planning import Arm, RunPlan, check_read, make_arm
 from workbench.services.progress import Progress
-from workbench.services.run import Run
+from workbench.services.run import SHOWN, Run
 from workbench.services.run_engine import Engine
 from workbench.services.schemas import with_schema
 
@@ -135,11 +135,13 @@ class Running:
         progress: bool = True,
         ab_test_id: uuid.UUID | None = None,
         label: str = "",
+        run_id: uuid.UUID | None = None,
         watch: Watch | None = None,
     ) -> Run:
         """Make the calls that are not settled yet, score the answers, return the run.
 
-        With a ``watch`` another thread looks on and may stop it; else this thread's reporter does.
+        With a ``watch`` another thread looks on and may stop it; else this thread's reporter does. With a ``run_id`` that
+        run goes on; else the newest unfinished one of the same plan.
 
         Raises:
             RunInterruptedError: the person stopped it; what was answered is stored.
@@ -150,7 +152,13 @@ class Running:
         self._wb.evaluating.check_cases(scorers, [case for _, case in plan.cases])
         holder = secrets.token_hex(8)
         key, settled = self._open(
-            plan, holder, scorers, resume=resume, retry_errors=retry_errors, ab_test_id=ab_test_id
+            plan,
+            holder,
+            scorers,
+            resume=resume,
+            retry_errors=retry_errors,
+            ab_test_id=ab_test_id,
+            run_id=run_id,
         )
         counts = Progress(total=plan.n_calls, before=len(settled), label=label)
         if settled:
@@ -213,6 +221,7 @@ class Running:
             "scorers": recorded.get("scorers", ()),
             "retry_errors": retry_errors,
             "ab_test_id": run.ab_test_id,
+            "run_id": run.id,
             "label": ", ".join(dict.fromkeys(arm.version.ref for arm in arms)),
         }
         if background:
@@ -228,11 +237,17 @@ class Running:
         resume: bool,
         retry_errors: bool,
         ab_test_id: uuid.UUID | None,
+        run_id: uuid.UUID | None,
     ) -> tuple[queries.RunKey, set[tuple[str, uuid.UUID, uuid.UUID, str, int]]]:
         digest = plan.digest()
         self._wb.database.drain()  # before what is kept is taken for lost
         with self._wb.database.session() as session:
-            lease = queries.unfinished(session, self._wb.scope, digest) if resume else None
+            lease = queries.unfinished(session, self._wb.scope, digest, run_id=run_id) if resume else None
+            if lease is None and run_id is not None:
+                raise ConflictError(
+                    f"run {str(run_id)[:SHOWN]} cannot go on: it is finished, or somebody else's",
+                    cure="look at it: wb.runs.get('…'); or run the same anew",
+                )
             if lease is None:
                 key = queries.start(
                     session,
