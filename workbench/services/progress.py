@@ -49,6 +49,7 @@ class Progress:
     cost_unknown: bool = False
     note: str = ""
     waiting: str = ""
+    away: bool = False
     started: float = field(default_factory=time.monotonic)
     _marks: deque[tuple[float, int, int]] = field(default_factory=deque)
 
@@ -93,7 +94,8 @@ class Progress:
             parts.append(_duration(self.seconds))
         elif (left := self.left) is not None:
             parts.append(f"{_duration(left)} left")
-        parts += [each for each in (self.waiting, self.note) if each]
+        away = "waiting for the database" if self.away else ""
+        parts += [each for each in (away, self.waiting, self.note) if each]
         text = " · ".join(parts)
         return f"{self.label}: {text}" if self.label else text
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.values import plain
 from workbench.core.versions import PromptVersion
 from workbench.db.ledger import give_up
-from workbench.db.ledger_writer import PATIENCE, LedgerWriter
+from workbench.db.ledger_writer import LAST_SILENCE_SECONDS, PATIENCE, LedgerWriter
 from workbench.db.queries import runs as queries
 from workbench.errors import (
     BudgetError,
@@ -168,7 +168,7 @@ class Running:
         writer = LedgerWriter(self._wb.database, self._wb.scope, lease=(key.id, holder), patience=PATIENCE)
         engine = Engine(self._wb, plan, key, writer=writer, settled=settled, progress=counts)
         try:
-            interrupted = self._drive(engine, key, looking)
+            interrupted = self._drive(engine, writer, key, looking)
         finally:
             writer.close()
             self._ended.add(holder)
@@ -272,23 +272,34 @@ class Running:
                 queries.set_budget(session, lease.key.id, plan.budget)
             return lease.key, queries.settled(session, lease.key.id, retry_errors=retry_errors)
 
-    def _drive(self, engine: Engine, key: queries.RunKey, watch: Watch) -> bool:
+    def _drive(self, engine: Engine, writer: LedgerWriter, key: queries.RunKey, watch: Watch) -> bool:
         """Wait for the engine; return whether somebody stopped it."""
+
+        def tick() -> None:
+            writer.unstick()
+            if watch.progress is not None:
+                watch.progress.away = writer.waiting
+            watch.tick()
+
+        def last_tick() -> None:
+            writer.unstick(LAST_SILENCE_SECONDS)
+            watch.last_tick()
+
         future = self._wb.bridge.submit(engine.run())
         try:
-            self._wb.bridge.wait(future, on_tick=watch.tick)
+            self._wb.bridge.wait(future, on_tick=tick)
         except (KeyboardInterrupt, StopAskedError):
             engine.stop()
             watch.stop()
-            self._let_finish(future, key, watch)
+            self._let_finish(future, key, last_tick)
             return True
         finally:
             watch.close()
         return False
 
-    def _let_finish(self, future: Future[None], key: queries.RunKey, watch: Watch) -> None:
+    def _let_finish(self, future: Future[None], key: queries.RunKey, tick: Callable[[], None]) -> None:
         try:
-            self._wb.bridge.wait(future, on_tick=watch.last_tick)
+            self._wb.bridge.wait(future, on_tick=tick)
         except (KeyboardInterrupt, StopAskedError):
             future.cancel()
             with self._wb.database.driver() as connection:
