@@ -33,7 +33,9 @@ class Progress:
     Attributes:
         total: calls in all.
         before: calls that were settled before this start.
-        note: what is waited for, or what should be known.
+        note: what should be known.
+        waiting: what is waited for.
+        away: whether the database is waited for.
 
     """
 
