@@ -104,7 +104,7 @@ def test_a_database_that_stops_ends_the_run_and_a_resume_completes_it(server, sl
         after = rows(server)
         assert after["done"] == 200
         assert set(after) <= {"done", "unknown", "lost"}
-        assert str(run.id) in caught.value.cure
+        assert run.short_id in caught.value.cure
         assert not list((tmp_path / "home/spool").iterdir())
 
 

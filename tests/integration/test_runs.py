@@ -187,7 +187,7 @@ def test_json_answers_become_typed_columns(wb):
     frame = run.frame(fields={"label": "text", "confidence": "float8"}).sort_values("label")
     assert frame["label"].tolist() == ["a", "b"]
     assert frame["confidence"].tolist() == [0.5, 1.0]
-    with pytest.raises(DataError, match="not always float8"):
+    with pytest.raises(DataError, match="'label' is not always float8"):
         run.frame(fields={"label": "float8"})
     with pytest.raises(InputError, match="unknown type"):
         run.frame(fields={"label": "strng"})
