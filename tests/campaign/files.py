@@ -15,7 +15,7 @@ from typing import Any, Self
 import workbench.db.spool
 import workbench.services.running
 from tests.campaign.harness import FINE, Verdict
-from tests.campaign.nth import Chosen, Place, Trial, attempt, judge, placed, verdict_of
+from tests.campaign.nth import Place, Trial, attempt, judge, placed, verdict_of
 from tests.proxy import DatabaseProxy, Fault
 from tests.servers import Reply, ScriptedServer
 
@@ -121,8 +121,7 @@ def nth_write(place: Place, folder: Path, *, every: int = 1, workers: int = 4) -
                 attempt(url, home, provider.url)
             return files.done
 
-    def trial(chosen: Chosen) -> Trial:
-        n, kind, for_good = chosen
+    def trial(n: int, kind: str, *, for_good: bool) -> Trial:
         found = Trial(f"write {n} {kind}")
         with (
             placed(place, folder) as (url, admin_url, home),

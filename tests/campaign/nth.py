@@ -72,10 +72,6 @@ class Trial:
     broken: list[str] = field(default_factory=list)
 
 
-#: Which one is broken, how, and whether for good.
-Chosen = tuple[int, str, bool]
-
-
 def nth_statement(
     place: Place, folder: Path, *, every: int = 1, kinds: tuple[str, ...] = STATEMENT_FAULTS, workers: int = 8
 ) -> Verdict:
@@ -88,8 +84,7 @@ def nth_statement(
             assert ended == "finished", ended
             return len(proxy.statements)
 
-    def trial(chosen: Chosen) -> Trial:
-        n, kind, for_good = chosen
+    def trial(n: int, kind: str, *, for_good: bool) -> Trial:
         found = Trial(f"statement {n} {kind}{' for good' if for_good else ''}")
         with placed(place, folder) as (url, admin_url, home), DatabaseProxy(url) as proxy:
             # A conflict for good makes no sense; a server without space does.
@@ -124,8 +119,7 @@ def nth_answer(
 ) -> Verdict:
     """Spoil each of the provider's answers, once or from then on."""
 
-    def trial(chosen: Chosen) -> Trial:
-        n, kind, for_good = chosen
+    def trial(n: int, kind: str, *, for_good: bool) -> Trial:
         found = Trial(f"answer {n} {kind}{' for good' if for_good else ''}")
         mended: list[bool] = []
 
@@ -215,13 +209,13 @@ def attempt(url: Secret, home: Path, endpoint: str) -> tuple[str, int]:
 def verdict_of(
     name: str,
     facts: dict[str, object],
-    trial: Callable[[Chosen], Trial],
-    chosen: list[Chosen],
+    trial: Callable[..., Trial],
+    chosen: list[tuple[int, str, bool]],
     workers: int,
 ) -> Verdict:
     began = time.monotonic()
     with ThreadPoolExecutor(workers) as pool:
-        trials = list(pool.map(trial, chosen))
+        trials = list(pool.map(lambda one: trial(one[0], one[1], for_good=one[2]), chosen))
     verdict = Verdict(
         name,
         {

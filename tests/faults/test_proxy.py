@@ -81,14 +81,17 @@ def test_a_commit_can_be_broken_on_either_side(proxy, admin, kind, stored):
     assert noted(admin) == stored
 
 
+def two_rows(connection, cursor):
+    with connection.transaction():
+        cursor.execute(INSERT, [1])
+        cursor.execute(INSERT, [2])
+
+
 def test_an_error_ends_the_transaction_as_a_real_one_would(proxy, admin):
     with connect(proxy) as connection:
         proxy.break_at(2, Fault(kind="error"), matching="INSERT")
-        connection.execute("BEGIN")
-        connection.execute(INSERT, [1])
-        with pytest.raises(psycopg.errors.SerializationFailure):
-            connection.execute(INSERT, [2])
-        connection.execute("ROLLBACK")
+        with connection.cursor() as cursor, pytest.raises(psycopg.errors.SerializationFailure):
+            two_rows(connection, cursor)
         connection.execute(INSERT, [3])
     assert noted(admin) == [3]
 
