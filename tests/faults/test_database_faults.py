@@ -88,7 +88,7 @@ def test_a_database_that_stops_ends_the_run_and_a_resume_completes_it(server, sl
         time.sleep(0.5)
         assert len(slow.asked) == asked
         assert "are kept in" in caught.value.message
-        assert "resume()" in caught.value.cure
+        assert "wb.runs.resume('" in caught.value.cure
         (spool,) = (tmp_path / "home/spool").iterdir()
         assert str(spool) in caught.value.message
         assert (spool.stat().st_mode & 0o777, spool.parent.stat().st_mode & 0o777) == (0o600, 0o700)
@@ -104,7 +104,7 @@ def test_a_database_that_stops_ends_the_run_and_a_resume_completes_it(server, sl
         after = rows(server)
         assert after["done"] == 200
         assert set(after) <= {"done", "unknown", "lost"}
-        assert str(run.id) in caught.value.cure
+        assert run.short_id in caught.value.cure
         assert not list((tmp_path / "home/spool").iterdir())
 
 

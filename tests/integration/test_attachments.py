@@ -111,6 +111,7 @@ def test_a_run_attaches_the_file_of_each_row(wb, look, tmp_path):
     for n in (1, 2, 3):
         (tmp_path / f"{n}.png").write_bytes(png(n, 1))
     df = pd.DataFrame({"what": ["a", "b", "c"], "photo": [str(tmp_path / f"{n}.png") for n in (1, 2, 3)]})
+    assert wb.plan(look, data=df, attach="photo").tokens > 3_000
     run = wb.run(look, data=df, attach="photo", options={"temperature": 0}, progress=False)
     assert [answer.partition(" ")[0] for answer in run.frame()["answer"]] == ["1.png", "2.png", "3.png"]
     assert (
@@ -120,7 +121,6 @@ def test_a_run_attaches_the_file_of_each_row(wb, look, tmp_path):
     assert (
         wb.run(look, data=df, attach="photo", options={"temperature": 0}, progress=False).counts.cached == 2
     )
-    assert wb.plan(look, data=df, attach="photo").tokens > 3_000
     assert look.map(df, attach="photo", progress=False).counts.done == 3
 
 

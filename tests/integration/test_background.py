@@ -261,6 +261,11 @@ def test_somebody_elses_run_cannot_be_cancelled(wb, bobs_wb, tone, reviews, ann_
         theirs.cancel()
     with pytest.raises(ConflictError, match="another project"):
         theirs.resume()
+    with psycopg.connect(ann_url.reveal()) as connection:
+        connection.execute("UPDATE wb.runs SET status = 'stopped'")
+    bobs_wb.project_id = wb.project_id
+    with pytest.raises(ConflictError, match="somebody else's"):
+        theirs.refresh().resume()
     assert len(theirs.frame()) == 2
 
 

@@ -17,7 +17,7 @@ from workbench.errors import (
     UnknownReferenceError,
 )
 from workbench.services.cells import Cell, perform
-from workbench.services.planning import Plan
+from workbench.services.estimating import Plan
 
 ROWS = pd.DataFrame({"text": ["a", "b"], "label": ["good a", "good b"]})
 

@@ -7,6 +7,8 @@ import asyncio
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
 
 import psycopg
 import pytest
@@ -20,11 +22,14 @@ from workbench.errors import (
     ContextTooLongError,
     FileError,
     InputError,
+    KeyUnavailableError,
     ProviderError,
     RunInterruptedError,
     UndefinedVariableError,
     UnknownReferenceError,
 )
+from workbench.providers.fake import FakeProvider
+from workbench.providers.registry import Registry
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
@@ -168,7 +173,10 @@ def test_of_kernels_that_talk_at_once_one_takes_the_turn(wb, other, rows):
 
 
 def test_a_turn_that_is_in_flight_keeps_others_out(wb, other):
-    chat = wb.chat(title="slow", model="fake/slow")
+    patient = FakeProvider(latency=4, script=lambda _: "done", name="mine")
+    wb.models._registry = Registry(wb.config, providers={"mine": patient})
+    wb.models._chosen.clear()
+    chat = wb.chat(title="slow", model="mine/m")
     with ThreadPoolExecutor(1) as pool:
         answered = pool.submit(chat.say, "wait for it")
         while not (known := other.chats.list())["title"].tolist():
@@ -177,8 +185,23 @@ def test_a_turn_that_is_in_flight_keeps_others_out(wb, other):
         late = other.chats.get("slow")
         with pytest.raises(ConflictError, match=r"turn 1 .*is being answered"):
             late.say("me too")
-        assert answered.result().text == "wait for it"
+        assert answered.result().text == "done"
+    late.model = "fake/echo"
     assert late.refresh().say("now").text == "now"
+
+
+def test_a_call_that_could_not_be_sent_has_failed_and_frees_the_turn(wb, rows):
+    chat = wb.chat(title="no key", model="openai/gpt-4o-mini")
+    for _ in range(2):
+        with pytest.raises(KeyUnavailableError):
+            chat.say("hello")
+    chat.model = "fake/echo"
+    chat.say("hello")
+    assert [row[:3] for row in rows()] == [
+        (1, "failed", "config"),
+        (1, "failed", "config"),
+        (1, "done", None),
+    ]
 
 
 def test_a_turn_of_a_kernel_that_died_is_free_again_after_a_while(wb, rows, ann_url, admin_url):
@@ -240,9 +263,15 @@ def test_a_context_that_is_too_long_says_which_turn_and_which_message(wb, rows):
 
 def test_an_interrupt_stores_the_turn_as_unknown_and_the_next_one_takes_its_number(wb, rows):
     chat = wb.chat(title="interrupted", model="fake/slow")
-    threading.Timer(0.5, _thread.interrupt_main).start()
+    pieces = []
+
+    def heard(piece):
+        pieces.append(piece)
+        if len(pieces) == 1:
+            _thread.interrupt_main()
+
     with pytest.raises(RunInterruptedError):
-        chat.say("one two three four five", on_text=lambda _: None)
+        chat.say("one two three four five", on_text=heard)
     assert chat.history == []
     chat.model = "fake/echo"
     chat.say("again")
@@ -345,6 +374,18 @@ def test_any_text_comes_back_as_it_was(wb, text):
     chat.say("last")
     assert wb.chats.get("text").history == chat.history
     assert len(wb.chats.get("text").frame()) == 6
+
+
+def test_answers_may_have_a_schema(wb, other):
+    @dataclass
+    class Mood:
+        tone: Literal["positive", "negative"]
+
+    chat = wb.chat(title="schema", model="fake/json", options={"schema": Mood})
+    assert chat.say("I love it").parsed == Mood("positive")
+    chat.options = {"schema": Mood}
+    assert chat.say("I hate it").parsed == Mood("negative")
+    assert other.chats.get("schema").say("I love it").json == {"tone": "positive"}
 
 
 def test_lists_frames_and_titles(wb):

@@ -129,12 +129,12 @@ def test_a_bucket_always_holds_one_call(ask, limit, later):
 
 def test_nothing_of_the_refill_is_lost_to_many_small_permits(ask, limit):
     limit(rpm=6000)  # 100 a second
-    start, asked, granted = time.monotonic(), 0, 0
-    while time.monotonic() < start + 2:
-        asked += 1
-        granted += ask(1).granted
-    refilled = 100 * (time.monotonic() - start)
-    assert 0.9 * min(asked, refilled) <= granted <= refilled + 1
+    start, granted, looks = time.monotonic(), 0, 0
+    while (seconds := time.monotonic() - start) < 2:
+        granted += ask(20).granted
+        looks += 1
+    assert looks > 20
+    assert 100 * seconds * 0.95 - 2 <= granted <= 100 * (time.monotonic() - start) + 2
 
 
 def test_tokens_are_a_second_bucket(ask, limit, later):
@@ -153,15 +153,15 @@ def test_tokens_are_a_second_bucket(ask, limit, later):
 
 
 def test_of_two_limits_the_tighter_one_counts_and_both_are_charged(ask, limit, later, rows):
-    limit(rpm=600)
-    limit("m", rpm=60)
-    later(5)  # 50 for all, 5 for m
-    assert ask(8).granted == 5
-    assert ask(60, model="other").granted == 45
-    later(1)
+    limit(rpm=60)
+    limit("m", rpm=6)
+    later(11)  # full: 10 for all, one for m
+    assert ask(8).granted == 1
+    assert 9 <= ask(60, model="other").granted <= 10  # a second may have passed
+    later(5)
     assert ask(1, model="other").granted == 1
-    assert ask(1).granted == 1
-    assert ask(1).limit == "lab/m"
+    tight = ask(1)
+    assert (tight.granted, tight.limit, tight.why) == (0, "lab/m", "rate")
 
 
 def test_what_was_not_used_goes_back(ask, limit, later, wb, me):

@@ -21,6 +21,7 @@ from tests.local_model import home_with_weights
 from tests.servers import run
 from workbench.core.chat import ChatRequest, Message
 from workbench.errors import (
+    ContextTooLongError,
     IncompleteAnswerError,
     ProviderUnavailableError,
     RequestRejectedError,
@@ -292,3 +293,20 @@ def test_the_model_answers_in_the_shape_of_a_schema(home, ann_url):
         )
     assert isinstance(result.parsed, Review)
     assert (run.counts.done, run.counts.failed) == (2, 0)
+
+
+def test_a_real_conversation_streams_and_knows_when_it_is_too_long(home, ann_url):
+    with connect(ann_url.reveal(), settings=Settings(home=home, model="local/smollm2")) as wb:
+        chat = wb.chat(system="You are a friendly assistant.", options={"temperature": 0, "max_tokens": 200})
+        first = chat.say("Say hello in one short sentence.")
+        stream = chat.stream("Say goodbye in one short sentence.")
+        pieces = list(stream)
+        before = chat.history
+        with pytest.raises(ContextTooLongError, match="turn 3 of the conversation"):
+            chat.say("word " * 3000)
+        again = wb.chats.get(chat.id)
+    assert first.text
+    assert len(pieces) > 1
+    assert "".join(pieces) == stream.result.text
+    assert again.history == before == chat.history
+    assert (len(before), chat.turns) == (5, 2)

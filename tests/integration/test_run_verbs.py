@@ -139,6 +139,16 @@ def test_a_finished_run_is_resumed_only_for_what_failed(wb, say, rows):
     assert again.counts == run.counts
 
 
+def test_of_two_stopped_runs_of_one_plan_the_named_one_goes_on(wb, say, rows, connection):
+    first, second = (wb.run(say, data=rows, resume=False, progress=False) for _ in range(2))
+    connection.execute("UPDATE wb.runs SET status = 'stopped'")
+    assert wb.runs.resume(first.short_id, progress=False).id == first.id
+    assert (first.refresh().status, second.refresh().status) == ("finished", "stopped")
+    wb.prompts.rename("say", "tell")
+    assert second.resume().status == "finished"
+    assert len(wb.runs.list()) == 2
+
+
 def test_a_resumed_run_is_scored_as_it_was_asked_for(wb, say, rows):
     run = wb.run(say, model="fake/slow", data=rows, scorers=["equals:@label"], concurrency=5, background=True)
     while run.refresh().counts.done < 5:

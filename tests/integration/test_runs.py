@@ -154,7 +154,7 @@ def test_what_would_fail_is_said_before_the_first_call(wb, tone, reviews, ann_ur
         wb.run("tune", data=reviews)
     with pytest.raises(UnknownReferenceError):
         wb.run(tone, data="nowhere")
-    with pytest.raises(DataError, match="is not data"):
+    with pytest.raises(DataError, match="data of type int"):
         wb.run(tone, data=3)
     with pytest.raises(InputError, match="samples"):
         wb.run(tone, data=reviews, samples=0)
@@ -187,7 +187,7 @@ def test_json_answers_become_typed_columns(wb):
     frame = run.frame(fields={"label": "text", "confidence": "float8"}).sort_values("label")
     assert frame["label"].tolist() == ["a", "b"]
     assert frame["confidence"].tolist() == [0.5, 1.0]
-    with pytest.raises(DataError, match="another type"):
+    with pytest.raises(DataError, match="'label' is not always float8"):
         run.frame(fields={"label": "float8"})
     with pytest.raises(InputError, match="unknown type"):
         run.frame(fields={"label": "strng"})

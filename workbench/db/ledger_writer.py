@@ -6,8 +6,11 @@ what was kept is stored first. If it stays away, claims fail, and the spool keep
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 import random
+import socket
 import threading
 import time
 import uuid
@@ -16,6 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
 
 from workbench.db.border import driver_errors
 from workbench.db.ledger import (
@@ -49,6 +54,10 @@ GROUP_ROWS = 64
 HEARTBEAT_SECONDS = 10.0
 #: Seconds that a run waits for a server that restarts, or a connection that was cut; a single call waits less.
 PATIENCE = 20.0
+#: So many seconds a statement may take; then its connection is broken, and it is tried again on another one.
+SILENCE_SECONDS = 30.0
+#: The same where somebody waits for the end.
+LAST_SILENCE_SECONDS = 3.0
 #: How often a transaction is begun anew that lost against another one (SQLSTATE 40001, 40P01, 55P03).
 _RETRIES = 8
 _LOST = frozenset({"40001", "40P01", "55P03"})
@@ -115,6 +124,7 @@ class LedgerWriter:
         self._closing = False
         self._up = True
         self._last_beat = time.monotonic()
+        self._busy_since: float | None = None
         self.waiting = False
         self._thread = threading.Thread(target=self._serve, name="workbench-ledger", daemon=True)
         self._thread.start()
@@ -136,10 +146,23 @@ class LedgerWriter:
         self._queue.put(work)
         return work.future
 
+    def unstick(self, seconds: float = SILENCE_SECONDS) -> None:
+        """Break the connection if the server has said nothing for so long; called now and then by another thread."""
+        since, connection = self._busy_since, self._connection
+        if since is None or time.monotonic() - since < seconds or connection is None or connection.closed:
+            return
+        with (
+            contextlib.suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(connection.fileno())) as line,
+        ):
+            line.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Write what is waiting, then end the thread and its connection."""
         self._queue.put(None)
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(_PAUSE)
+            self.unstick(LAST_SILENCE_SECONDS)
 
     def _serve(self) -> None:
         while not self._closing:
@@ -228,6 +251,7 @@ class LedgerWriter:
         until = time.monotonic() + (self._patience if self._up else 0.0)
         lost, again = 0, False
         while True:
+            self._busy_since = time.monotonic()
             try:
                 with driver_errors(self._database.url):
                     found: T = commit(self._connected(), again=again)
@@ -249,6 +273,8 @@ class LedgerWriter:
             else:
                 self._up, self.waiting = True, False
                 return found
+            finally:
+                self._busy_since = None
 
     def _wait(self, until: float, group: Sequence[_Results]) -> bool:
         """Keep answers safe while the database is away; return whether it is worth another try."""

@@ -20,6 +20,7 @@ from workbench.errors import (
     DatabaseError,
     ProviderError,
     RunInterruptedError,
+    WorkbenchError,
 )
 from workbench.services.attaching import read_attachments
 from workbench.services.calls import build_request, claim_of, failed, finished, request_of, reserve_of
@@ -219,7 +220,7 @@ class Asking:
         result: Result,
         response: ChatResponse | None,
         parsed: Any,
-        error: ProviderError | None,
+        error: WorkbenchError | None,
     ) -> PromptResult:
         """Commit the row of a call, then give its answer or its failure."""
         try:
@@ -261,7 +262,7 @@ class Asking:
 
     async def _call(
         self, claim: Claim, question: Question, on_text: OnText | None
-    ) -> tuple[Result, ChatResponse | None, Any, ProviderError | None]:
+    ) -> tuple[Result, ChatResponse | None, Any, WorkbenchError | None]:
         """Return the row of the call, the answer, what its schema made of it, and what went wrong."""
         model, schema = question.model, question.schema
         pieces: list[str] = []
@@ -278,6 +279,8 @@ class Asking:
             parsed = None if schema is None else schema.read(response)
         except ProviderError as error:
             return failed(claim, error, model), None, None, error
+        except WorkbenchError as error:  # the request or a setting is wrong: nothing was sent
+            return _refused(claim, error), None, None, error
         except asyncio.CancelledError:
             stored = self._ledger().finish([_interrupted(claim, "".join(pieces), model)])
             await asyncio.wait([asyncio.wrap_future(stored)], timeout=_LAST_WORDS)
@@ -331,6 +334,16 @@ def _interrupted(claim: Claim, text: str, model: ChosenModel) -> Result:
     )
 
 
+def _refused(claim: Claim, error: WorkbenchError) -> Result:
+    return Result(
+        id=claim.id,
+        run_at=claim.run_at,
+        status="failed",
+        error_code=error.code,
+        error_message=error.message,
+    )
+
+
 def _not_sent(claim: Claim) -> Result:
     return Result(
         id=claim.id,
@@ -341,7 +354,7 @@ def _not_sent(claim: Claim) -> Result:
     )
 
 
-def _measured(error: ProviderError, question: Question) -> ProviderError:
+def _measured(error: WorkbenchError, question: Question) -> WorkbenchError:
     """Say which message makes a request too long: the provider only says that it is."""
     messages = question.request.messages
     if isinstance(error, ContextTooLongError) and messages:

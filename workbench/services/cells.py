@@ -183,6 +183,7 @@ def _ask(workbench: Workbench, cell: Cell, wanted: _Wanted, model: str | None) -
         variables=values,
         model=model,
         options=cell.options,
+        attach=cell.attach,
         on_text=cell.on_text,
         on_tick=cell.on_tick,
     )

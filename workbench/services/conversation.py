@@ -301,7 +301,7 @@ class Chat(Rich):
             return
         options = {
             "model": self.model,
-            "options": self.options,
+            "options": self._wb.schemas.plain(self.options),
             "variables": plain(self.variables, what="the variables"),
         }
         with self._wb.database.session() as session:

@@ -12,7 +12,7 @@ from workbench.core.display import Card, Rich
 from workbench.core.versions import format_cost
 from workbench.db.queries import history
 from workbench.db.queries import runs as run_queries
-from workbench.services.calls import build_request
+from workbench.services.calls import CHARS_PER_TOKEN, build_request, expected_tokens
 
 if TYPE_CHECKING:
     from workbench.db.engine import Session
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "PlanArm", "estimate"]
 
-#: Characters of English per token, for estimates before the first answer,
-_CHARS_PER_TOKEN = 4
-#: and by how much that may be wrong.
+#: By how much the tokens of a text may be wrong that are estimated from its length.
 _TOKEN_ERROR = 0.3
 #: Tokens of an answer where neither a limit nor an earlier answer tells.
 _ANSWER_TOKENS = 128
@@ -252,7 +250,7 @@ def _from_texts(arm: Arm, plan: RunPlan, calls: int, latency_ms: float | None) -
         ),
         reported=None,
         latency_ms=latency_ms,
-        basis=f"the texts: {_CHARS_PER_TOKEN} characters a token, {said}",
+        basis=f"the texts: {CHARS_PER_TOKEN} characters a token, {said}",
     )
 
 
@@ -315,12 +313,12 @@ def _price(arm: Arm, calls: int, prompt: float | None, completion: float | None)
 
 
 def _rendered_tokens(arm: Arm, plan: RunPlan) -> float:
-    lengths = []
+    tokens = []
     for _, case in plan.cases[:_RENDERED]:
         values = fill(arm.version.variables, {**case.inputs, **plan.variables})
         request = build_request(arm.body, values, arm.model, arm.options, schema=arm.schema)
-        lengths.append(sum(len(message.content) + 16 for message in request.messages))
-    return sum(lengths) / max(1, len(lengths)) / _CHARS_PER_TOKEN
+        tokens.append(expected_tokens(request)[0])
+    return sum(tokens) / max(1, len(tokens))
 
 
 def _label(arm: Arm) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from workbench.db import limits
 from workbench.db.limits_state import Own, Permit
-from workbench.errors import ConflictError, DatabaseError
+from workbench.errors import ConflictError, DatabaseError, ServerUnavailableError
 from workbench.providers.base import Listened
 from workbench.services.limiting_slots import LOOK_AGAIN, Grants, Slot, Stop, Wanted, Window
 
@@ -31,6 +31,8 @@ __all__ = ["Limiter"]
 
 #: Where a row is locked by somebody else, and while the database is told of a refusal.
 SOON = 0.5
+#: A server that restarts, or a connection that was cut, is waited for so long, as by the ledger.
+RECONNECT_SECONDS = 3.0
 _TOO_MANY = 429
 
 _Key = tuple[str, str]
@@ -100,7 +102,7 @@ class Limiter:
             At least 1; or 0, where there are no calls, or ``unless`` became true.
 
         Raises:
-            DatabaseError: the limits cannot be read, so nobody knows.
+            DatabaseError: the limits cannot be read, for some seconds already.
 
         """
         told = False
@@ -211,12 +213,25 @@ class Limiter:
             owed = {key: self._owed.pop(key) for key in look if key in self._owed}
             own = {provider: self.grants.of(provider) for provider, _ in look}
             try:
-                found = await asyncio.to_thread(self._take_rows, calls, permits, look, owed=owed, own=own)
+                found = await self._patiently(
+                    lambda: self._take_rows(calls, permits, look, owed=owed, own=own)
+                )
             except ConflictError:  # somebody holds a row's lock
                 return 0, Permit(granted=0, wait=SOON, limit="/".join(look[0]), why="rate")
             permits |= found
             self._learn(found, _counted(calls[: _prefix(calls, permits)]))
         return _prefix(calls, permits), permits[calls[0].key]
+
+    async def _patiently(self, look: Callable[[], dict[_Key, Permit]]) -> dict[_Key, Permit]:
+        """Look in a thread; where the server is away, wait a little for it."""
+        until = time.monotonic() + RECONNECT_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(look)
+            except ServerUnavailableError:
+                if time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(0.1)
 
     def _known(self, key: _Key, calls: int, now: float) -> Permit | None:
         """Return what is known without asking the database, or None."""
@@ -232,9 +247,10 @@ class Limiter:
         keys: Sequence[_Key],
         *,
         owed: Mapping[_Key, tuple[float, float]],
-        own: dict[str, Own],
+        own: Mapping[str, Own],
     ) -> dict[_Key, Permit]:
         """Take permits in one transaction; what the order of the calls leaves over goes back at once."""
+        own = dict(own)
         user, counts, found = self._database.user_id, _counted(calls), dict[_Key, Permit]()
         tokens = {key: sum(call.tokens for call in calls if call.key == key) for key in keys}
         with self._database.driver() as connection:

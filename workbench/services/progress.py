@@ -33,7 +33,9 @@ class Progress:
     Attributes:
         total: calls in all.
         before: calls that were settled before this start.
-        note: what is waited for, or what should be known.
+        note: what should be known.
+        waiting: what is waited for.
+        away: whether the database is waited for.
 
     """
 
@@ -49,6 +51,7 @@ class Progress:
     cost_unknown: bool = False
     note: str = ""
     waiting: str = ""
+    away: bool = False
     started: float = field(default_factory=time.monotonic)
     _marks: deque[tuple[float, int, int]] = field(default_factory=deque)
 
@@ -93,7 +96,8 @@ class Progress:
             parts.append(_duration(self.seconds))
         elif (left := self.left) is not None:
             parts.append(f"{_duration(left)} left")
-        parts += [each for each in (self.waiting, self.note) if each]
+        away = "waiting for the database" if self.away else ""
+        parts += [each for each in (away, self.waiting, self.note) if each]
         text = " · ".join(parts)
         return f"{self.label}: {text}" if self.label else text
 

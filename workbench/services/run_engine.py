@@ -21,6 +21,7 @@ from workbench.errors import (
     PaymentRequiredError,
     ProviderError,
     ProviderUnavailableError,
+    ServerUnavailableError,
     WorkbenchError,
 )
 from workbench.services.calls import failed, finished
@@ -164,7 +165,10 @@ class Engine:
     async def _permitted(self, items: Sequence[Item]) -> int:
         """Wait for the limits of providers and models; return how many of these calls may be claimed."""
         wanted = [Wanted.of(call.arm.model, request) for call, _, request in items]
-        return await self._limiter.permits(wanted, tell=self._show_waiting, unless=lambda: self._stopping)
+        try:
+            return await self._limiter.permits(wanted, tell=self._show_waiting, unless=lambda: self._stopping)
+        except ServerUnavailableError:  # the claim waits longer for the database, and tells how that ends
+            return len(items)
 
     def _show_waiting(self, text: str) -> None:
         self._progress.waiting = text

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from workbench.db.queries.runs import Prior, priors
-from workbench.errors import BudgetError
+from workbench.errors import BudgetError, ServerUnavailableError
 from workbench.services.calls import build_request, claim_of, reserve_of
 
 if TYPE_CHECKING:
@@ -159,7 +159,11 @@ class Feed:
         for call, claim, request in items:
             if self._plan.cache == "all" or (self._plan.cache == "deterministic" and request.deterministic):
                 wanted.setdefault((claim.model_config_id, call.sample), []).append(claim.request_digest)
-        return await asyncio.to_thread(self._look_up, wanted) if wanted else {}
+        try:
+            return await asyncio.to_thread(self._look_up, wanted) if wanted else {}
+        except ServerUnavailableError:  # a connection that was cut; the next one may be whole
+            await asyncio.sleep(0.2)
+            return await asyncio.to_thread(self._look_up, wanted)
 
     def _look_up(self, wanted: Mapping[tuple[uuid.UUID, int], list[str]]) -> dict[tuple[str, int], Prior]:
         found: dict[tuple[str, int], Prior] = {}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.values import plain
 from workbench.core.versions import PromptVersion
 from workbench.db.ledger import give_up
-from workbench.db.ledger_writer import PATIENCE, LedgerWriter
+from workbench.db.ledger_writer import LAST_SILENCE_SECONDS, PATIENCE, LedgerWriter
 from workbench.db.queries import runs as queries
 from workbench.errors import (
     BudgetError,
@@ -24,7 +24,7 @@ from workbench.services.background import StopAskedError, Watch
 from workbench.services.estimating import Plan, estimate
 from workbench.services.planning import Arm, RunPlan, check_read, make_arm
 from workbench.services.progress import Progress
-from workbench.services.run import Run
+from workbench.services.run import SHOWN, Run
 from workbench.services.run_engine import Engine
 from workbench.services.schemas import with_schema
 
@@ -135,11 +135,13 @@ class Running:
         progress: bool = True,
         ab_test_id: uuid.UUID | None = None,
         label: str = "",
+        run_id: uuid.UUID | None = None,
         watch: Watch | None = None,
     ) -> Run:
         """Make the calls that are not settled yet, score the answers, return the run.
 
-        With a ``watch`` another thread looks on and may stop it; else this thread's reporter does.
+        With a ``watch`` another thread looks on and may stop it; else this thread's reporter does. With a ``run_id`` that
+        run goes on; else the newest unfinished one of the same plan.
 
         Raises:
             RunInterruptedError: the person stopped it; what was answered is stored.
@@ -150,7 +152,13 @@ class Running:
         self._wb.evaluating.check_cases(scorers, [case for _, case in plan.cases])
         holder = secrets.token_hex(8)
         key, settled = self._open(
-            plan, holder, scorers, resume=resume, retry_errors=retry_errors, ab_test_id=ab_test_id
+            plan,
+            holder,
+            scorers,
+            resume=resume,
+            retry_errors=retry_errors,
+            ab_test_id=ab_test_id,
+            run_id=run_id,
         )
         counts = Progress(total=plan.n_calls, before=len(settled), label=label)
         if settled:
@@ -160,7 +168,7 @@ class Running:
         writer = LedgerWriter(self._wb.database, self._wb.scope, lease=(key.id, holder), patience=PATIENCE)
         engine = Engine(self._wb, plan, key, writer=writer, settled=settled, progress=counts)
         try:
-            interrupted = self._drive(engine, key, looking)
+            interrupted = self._drive(engine, writer, key, looking)
         finally:
             writer.close()
             self._ended.add(holder)
@@ -213,6 +221,7 @@ class Running:
             "scorers": recorded.get("scorers", ()),
             "retry_errors": retry_errors,
             "ab_test_id": run.ab_test_id,
+            "run_id": run.id,
             "label": ", ".join(dict.fromkeys(arm.version.ref for arm in arms)),
         }
         if background:
@@ -228,11 +237,17 @@ class Running:
         resume: bool,
         retry_errors: bool,
         ab_test_id: uuid.UUID | None,
+        run_id: uuid.UUID | None,
     ) -> tuple[queries.RunKey, set[tuple[str, uuid.UUID, uuid.UUID, str, int]]]:
         digest = plan.digest()
         self._wb.database.drain()  # before what is kept is taken for lost
         with self._wb.database.session() as session:
-            lease = queries.unfinished(session, self._wb.scope, digest) if resume else None
+            lease = queries.unfinished(session, self._wb.scope, digest, run_id=run_id) if resume else None
+            if lease is None and run_id is not None:
+                raise ConflictError(
+                    f"run {str(run_id)[:SHOWN]} cannot go on: it is finished, or somebody else's",
+                    cure="look at it: wb.runs.get('…'); or run the same anew",
+                )
             if lease is None:
                 key = queries.start(
                     session,
@@ -257,23 +272,34 @@ class Running:
                 queries.set_budget(session, lease.key.id, plan.budget)
             return lease.key, queries.settled(session, lease.key.id, retry_errors=retry_errors)
 
-    def _drive(self, engine: Engine, key: queries.RunKey, watch: Watch) -> bool:
+    def _drive(self, engine: Engine, writer: LedgerWriter, key: queries.RunKey, watch: Watch) -> bool:
         """Wait for the engine; return whether somebody stopped it."""
+
+        def tick() -> None:
+            writer.unstick()
+            if watch.progress is not None:
+                watch.progress.away = writer.waiting
+            watch.tick()
+
+        def last_tick() -> None:
+            writer.unstick(LAST_SILENCE_SECONDS)
+            watch.last_tick()
+
         future = self._wb.bridge.submit(engine.run())
         try:
-            self._wb.bridge.wait(future, on_tick=watch.tick)
+            self._wb.bridge.wait(future, on_tick=tick)
         except (KeyboardInterrupt, StopAskedError):
             engine.stop()
             watch.stop()
-            self._let_finish(future, key, watch)
+            self._let_finish(future, key, last_tick)
             return True
         finally:
             watch.close()
         return False
 
-    def _let_finish(self, future: Future[None], key: queries.RunKey, watch: Watch) -> None:
+    def _let_finish(self, future: Future[None], key: queries.RunKey, tick: Callable[[], None]) -> None:
         try:
-            self._wb.bridge.wait(future, on_tick=watch.last_tick)
+            self._wb.bridge.wait(future, on_tick=tick)
         except (KeyboardInterrupt, StopAskedError):
             future.cancel()
             with self._wb.database.driver() as connection:

@@ -210,7 +210,7 @@ class Runs:
         """
         digest = plan.digest()
         same = self.background.same(digest) if resume else None
-        if same is not None and same.run_id is not None:
+        if same is not None and same.run_id is not None and options.get("run_id") in (None, same.run_id):
             return self.get(same.run_id)
         job = Job(label)
         job.digest = digest

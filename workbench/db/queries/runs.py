@@ -127,8 +127,10 @@ def start(
     return RunKey(row.id, row.run_at)
 
 
-def unfinished(session: Session, scope: Scope, digest: str) -> Lease | None:
-    """Return the newest unfinished run of the person's same plan, or None.
+def unfinished(
+    session: Session, scope: Scope, digest: str, *, run_id: uuid.UUID | None = None
+) -> Lease | None:
+    """Return the person's newest unfinished run of the same plan, or that one run if it is unfinished; else None.
 
     Until the transaction ends, no other kernel of the person gets past this point: of two that start
     the same run at once, the second finds the first.
@@ -139,7 +141,7 @@ def unfinished(session: Session, scope: Scope, digest: str) -> Lease | None:
         .where(
             Run.project_id == scope.project_id,
             Run.user_id == scope.user_id,
-            Run.plan_digest == digest,
+            Run.plan_digest == digest if run_id is None else Run.id == run_id,
             Run.status != "finished",
         )
         .order_by(Run.run_at.desc())
