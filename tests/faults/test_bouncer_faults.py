@@ -14,6 +14,8 @@ from workbench.db.engine import Database
 from workbench.services.workbench import Workbench
 from workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 ROWS = [{"n": n} for n in range(60)]
 
 

@@ -144,6 +144,7 @@ def test_a_database_that_is_down_is_told_before_anything_is_paid(wb, proxy, prov
     assert provider.asked == []
 
 
+@pytest.mark.slow
 def test_a_database_that_says_nothing_is_told_within_five_seconds(proxy, tmp_path):
     proxy.stall()
     with refused(ServerUnavailableError, seconds=5):
@@ -163,6 +164,7 @@ def test_no_space_on_the_servers_disk_ends_the_run_before_the_next_paid_call(wb,
     in_balance(kills=1, in_flight=4, planned=24)
 
 
+@pytest.mark.slow
 def test_an_interrupt_gives_the_kernel_back_although_the_database_says_nothing(
     wb, proxy, provider, in_balance
 ):

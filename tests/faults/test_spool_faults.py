@@ -21,6 +21,8 @@ from workbench.errors import DatabaseError, ServerUnavailableError
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 LONG = completion("long " * 4_000).body  # 20 kB
 ROWS = [{"n": n} for n in range(40)]
 
