@@ -12,7 +12,7 @@ ARGS ?=
 BIN := .venv/bin
 MARKED := postgres16 or browser or model or slow
 
-.PHONY: help demo lab test test-marked test-all check format bench bench-peers wheel clean
+.PHONY: help demo lab test test-marked test-all campaign check format bench bench-peers wheel clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-marked: .venv/.dev ## Run only what `make test` leaves out
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m '$(MARKED)' $(ARGS)
 
 test-all: test test-marked ## Run every test
+
+campaign: .venv/.dev ## Break everything again and again (half an hour; ARGS="kills stops …" for some of it)
+	@$(BIN)/python -m tests.campaign $(ARGS)
 
 check: .venv/.dev ## Lint, formatting, types, import rules, tidy files
 	@$(BIN)/ruff check

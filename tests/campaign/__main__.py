@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.campaign.files import nth_write
-from tests.campaign.harness import Verdict
+from tests.campaign.harness import CHECKOUT, Verdict
 from tests.campaign.kills import kills
 from tests.campaign.nth import Place, nth_answer, nth_statement
 from tests.campaign.servers import clones, own_server
@@ -28,6 +31,19 @@ def _stops() -> Verdict:
         return stops(server, url, folder)
 
 
+def _migrations() -> Verdict:
+    """The test of the newest migration, of which every statement is broken."""
+    began = time.monotonic()
+    test = f"{CHECKOUT}/tests/faults/test_migration_faults.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-m", "not postgres16", "-k", "newest", test]
+    environment = {**os.environ, "CAMPAIGN_EVERY": "1", "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=CHECKOUT, check=False)
+    said = [line for line in done.stdout.splitlines() if "statements" in line or "passed" in line]
+    facts = {"said": " · ".join(said), "seconds": round(time.monotonic() - began, 1)}
+    broken = [] if done.returncode == 0 else [done.stdout[-2000:]]
+    return Verdict("every statement of a migration", facts, broken=broken)
+
+
 def _nth(campaign: Callable[[Place, Path], Verdict]) -> Callable[[], Verdict]:
     def run() -> Verdict:
         with own_server(durable=False) as (server, url, folder):
@@ -42,6 +58,7 @@ CAMPAIGNS: dict[str, Callable[[], Verdict]] = {
     "statements": _nth(nth_statement),
     "answers": _nth(nth_answer),
     "writes": _nth(nth_write),
+    "migrations": _migrations,
 }
 
 

@@ -20,7 +20,7 @@ from workbench.secret import Secret
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
-__all__ = ["Batch", "Verdict", "kernel", "prepare", "said", "told", "witness"]
+__all__ = ["CHECKOUT", "FINE", "Batch", "Verdict", "kernel", "prepare", "said", "told", "until", "witness"]
 
 CHECKOUT = Path(__file__).parents[2]
 FINE = completion("fine").body
