@@ -12,7 +12,7 @@ ARGS ?=
 BIN := .venv/bin
 MARKED := postgres16 or browser or model or slow
 
-.PHONY: help demo lab test test-marked test-all campaign check format bench bench-peers wheel clean
+.PHONY: help demo lab test test-marked test-npm test-all campaign check format bench bench-peers wheel clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,12 +24,15 @@ lab: .venv/.local ## Open JupyterLab with the tutorial
 	@$(BIN)/workbench lab
 
 test: .venv/.dev ## Run the fast tests (no browser, no model, no second PostgreSQL)
-	@$(BIN)/python -m pytest -n 2 -m 'not ($(MARKED))' $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m 'not ($(MARKED) or npm)' $(ARGS)
 
 test-marked: .venv/.dev ## Run only what `make test` leaves out
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m '$(MARKED)' $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m '($(MARKED)) and not npm' $(ARGS)
 
-test-all: test test-marked ## Run every test
+test-npm: .venv/.dev ## Run the tests against servers that others wrote (needs Node.js and the npm registry)
+	@$(BIN)/python -m pytest -m npm $(ARGS)
+
+test-all: test test-marked ## Run every test but those
 
 campaign: .venv/.dev ## Break everything again and again (half an hour; ARGS="kills stops …" for some of it)
 	@$(BIN)/python -m tests.campaign $(ARGS)

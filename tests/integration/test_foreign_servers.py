@@ -19,7 +19,7 @@ from workbench.providers.registry import Registry
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.npm
 
 QUICK = Retry(base=0.01, cap=0.1, total_timeout=20, connect_timeout=2, read_timeout=5)
 LONG = " ".join(f"word{n}" for n in range(200))

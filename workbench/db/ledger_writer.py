@@ -32,6 +32,7 @@ from workbench.db.ledger import (
     finish_documents,
     taken_over,
 )
+from workbench.db.queries import runs
 from workbench.errors import (
     AnswerKeptError,
     ConflictError,
@@ -125,12 +126,18 @@ class LedgerWriter:
         self._up = True
         self._last_beat = time.monotonic()
         self._busy_since: float | None = None
+        self._confirmed_at = _now()
         self.waiting = False
         self._thread = threading.Thread(target=self._serve, name="workbench-ledger", daemon=True)
         self._thread.start()
 
+    @property
+    def fresh(self) -> bool:
+        """Whether the lease was confirmed so lately that nobody can have taken the run over since."""
+        return self._lease is None or _now() - self._confirmed_at < 0.75 * runs.LEASE_SECONDS
+
     def claim(self, claims: Sequence[Claim]) -> Future[set[uuid.UUID]]:
-        """Commit calls that are about to be made; the future gives the ids that are ours.
+        """Commit calls that are about to be made; the future gives the ids that are ours. None of them confirms the lease.
 
         A :class:`BudgetError` in the future means that none of them is claimed.
         """
@@ -207,8 +214,11 @@ class LedgerWriter:
             mine = committed(connection, work.rows, []) if again else set()
             return mine | claim(connection, self._scope, work.rows, lease=self._lease)
 
+        asked_at = _now()
         try:
-            work.future.set_result(self._patiently(commit))
+            mine = self._patiently(commit)
+            self._confirmed_at = asked_at
+            work.future.set_result(mine)
         except WorkbenchError as error:
             work.future.set_exception(error)
 
@@ -312,8 +322,10 @@ class LedgerWriter:
         try:
             with driver_errors(self._database.url):
                 connection = self._connected()
+                asked_at = _now()
                 with connection.transaction():
-                    connection.execute(_HEARTBEAT, self._lease)
+                    if connection.execute(_HEARTBEAT, self._lease).rowcount:
+                        self._confirmed_at = asked_at
         except WorkbenchError:
             self._drop_connection()  # the next group says it to somebody who waits
 
@@ -327,3 +339,8 @@ class LedgerWriter:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _now() -> float:
+    """Return seconds by a clock that also counts while the machine sleeps, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -186,9 +186,18 @@ class Engine:
             self._moved.set()
             call, claim, request = item
             async with self._limiter.slot(call.arm.model, unless=lambda: self._stopping) as slot:
+                if not self._writer.fresh:  # the machine slept, or nothing was claimed for long
+                    await self._confirm()
                 stop = self._stopping  # the slot may have been waited for
                 result = _not_sent(claim) if stop else await self._call(call, claim, request, slot)
             await self._store(result)
+
+    async def _confirm(self) -> None:
+        """Send nothing more where another kernel has taken the run over."""
+        try:
+            await asyncio.wrap_future(self._writer.claim([]))
+        except WorkbenchError as error:
+            self._end(error)
 
     async def _call(self, call: Call, claim: Claim, request: ChatRequest, slot: Slot) -> Result:
         arm = call.arm

@@ -151,19 +151,17 @@ class Running:
         """
         self._wb.evaluating.check_cases(scorers, [case for _, case in plan.cases])
         holder = secrets.token_hex(8)
-        try:
-            key, settled = self._open(
-                plan,
-                holder,
-                scorers,
-                resume=resume,
-                retry_errors=retry_errors,
-                ab_test_id=ab_test_id,
-                run_id=run_id,
-            )
-        except BaseException:
-            self._ended.add(holder)  # an interrupt may find the lease committed already
-            raise
+        self._ended.add(holder)  # until it is ours: an interrupt may come between the COMMIT and its word
+        key, settled = self._open(
+            plan,
+            holder,
+            scorers,
+            resume=resume,
+            retry_errors=retry_errors,
+            ab_test_id=ab_test_id,
+            run_id=run_id,
+        )
+        self._ended.discard(holder)
         counts = Progress(total=plan.n_calls, before=len(settled), label=label)
         if settled:
             counts.note = f"resumed, {len(settled):,} were settled before"
