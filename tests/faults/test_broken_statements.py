@@ -23,6 +23,8 @@ from workbench.errors import (
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 ROWS = [{"n": n} for n in range(24)]
 CLAIM, RESULT = "INSERT INTO wb.executions", "UPDATE wb.executions"
 

@@ -19,6 +19,8 @@ from workbench.services.maintenance import migrate
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 #: One of so many statements is broken; the campaign breaks each of them, which takes some minutes.
 EVERY = int(os.environ.get("CAMPAIGN_EVERY", "32"))
 BEFORE = f"{int(HEAD) - 1:04d}"

@@ -22,6 +22,8 @@ from workbench.errors import (
     UndefinedVariableError,
 )
 
+pytestmark = pytest.mark.slow
+
 CHILD = """
 import sys, time, pandas as pd, workbench
 from pathlib import Path

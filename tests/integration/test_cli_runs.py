@@ -14,6 +14,8 @@ import pytest
 from workbench.cli.app import run_command
 from workbench.core.pricing import Price
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cli(wb, monkeypatch, capsys):
