@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,4 +149,10 @@ def nth_write(place: Place, folder: Path, *, every: int = 1, workers: int = 4) -
             for n in range(1, writes + 1, every)
             for for_good in (False, True)
         ]
-        return verdict_of("every Nth write", {"writes": written}, trial, chosen, workers)
+        return verdict_of(
+            "every Nth write",
+            {"writes": writes, "kinds": dict(Counter(each.split()[0] for each in written))},
+            trial,
+            chosen,
+            workers,
+        )
