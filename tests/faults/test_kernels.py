@@ -206,6 +206,9 @@ def test_a_kernel_that_slept_beyond_its_lease_sends_nothing_more_and_says_who_ha
     assert kernel.run(SHORT_LEASE).error == ""
     kernel.start(RUN)
     until(lambda: provider.billed >= 8)
+    until(
+        lambda: len(provider.asked) >= provider.billed + 4
+    )  # all are at the server: none is just being sent
     kernel.pause()
     with Kernel(
         {
