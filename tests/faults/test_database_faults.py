@@ -19,6 +19,8 @@ from workbench.errors import AnswerKeptError, DatabaseError, DiskFullError, Serv
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 FINE = completion("fine").body
 
 

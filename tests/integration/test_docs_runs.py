@@ -14,6 +14,8 @@ from workbench.core.versions import PromptVersion
 from workbench.magics.tables import PROMPT_OPTIONS
 from workbench.services.estimating import Plan
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "runs.md").read_text()
 
 

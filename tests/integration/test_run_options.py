@@ -15,6 +15,8 @@ from workbench.services.estimating import Plan
 from workbench.services.listing import Listing
 from workbench.services.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def df(shell, cell):
