@@ -195,7 +195,8 @@ def test_an_interrupt_while_a_run_is_ended_leaves_it_whole(kernel, proxy, provid
 
 
 SHORT_LEASE = """
-import workbench.db.ledger_writer, workbench.db.queries.runs
+import workbench.db.engine, workbench.db.ledger_writer, workbench.db.queries.runs
+workbench.db.engine.IDLE_SECONDS = 3
 workbench.db.ledger_writer.HEARTBEAT_SECONDS, workbench.db.queries.runs.LEASE_SECONDS = 0.5, 3
 """
 
@@ -204,12 +205,12 @@ def test_a_kernel_that_slept_beyond_its_lease_sends_nothing_more_and_says_who_ha
     kernel, provider, rows, in_balance, ann_url, tmp_path
 ):
     assert kernel.run(SHORT_LEASE).error == ""
+    provider.reply = Reply(body=FINE, delay=1)
     kernel.start(RUN)
-    until(lambda: provider.billed >= 8)
-    until(
-        lambda: len(provider.asked) >= provider.billed + 4
-    )  # all are at the server: none is just being sent
+    until(lambda: provider.billed >= 4 and provider.in_flight == 4)
+    time.sleep(0.2)  # every call that was begun is on its way; the next ones are claimed already
     kernel.pause()
+    provider.reply = Reply(body=FINE, delay=0.05)
     with Kernel(
         {
             "DATABASE_URL": ann_url.reveal(),
@@ -229,3 +230,35 @@ def test_a_kernel_that_slept_beyond_its_lease_sends_nothing_more_and_says_who_ha
     assert rows()["done"] == 24
     assert len(provider.asked) == asked
     in_balance(kills=1, in_flight=4, told=24, planned=24)
+
+
+def test_a_kernel_that_sleeps_in_a_transaction_keeps_the_others_waiting_no_longer_than_its_lease(
+    ann_url, proxy, provider, in_balance, tmp_path
+):
+    environment = {
+        "WORKBENCH_MODEL": "mine/m",
+        "WORKBENCH_ENDPOINT_MINE": provider.url,
+        "WORKBENCH_HOME": str(tmp_path / "home"),
+    }
+    provider.reply = Reply(body=FINE, delay=0.02)
+    with (
+        Kernel({**environment, "DATABASE_URL": proxy.url.reveal()}) as kernel,
+        Kernel({**environment, "DATABASE_URL": ann_url.reveal()}) as other,
+    ):
+        save = "wb.prompts.save('say', 'Say {{ n }}'); data = wb.datasets.save('rows', data)"
+        for each in (kernel, other):
+            assert each.run(SHORT_LEASE + START + save).error == ""
+        opened = proxy.break_at(1, Fault(kind="slow", seconds=1), matching="INSERT INTO wb.runs")
+        kernel.start(RUN)
+        until(opened.is_set)
+        kernel.pause()
+        time.sleep(1.5)
+        began = time.monotonic()
+        assert other.run(RUN, seconds=30).text == "finished 24\n"
+        assert time.monotonic() - began < 10
+        kernel.go_on()
+        outcome = kernel.wait()
+        assert outcome.error == "ServerUnavailableError"
+        assert kernel.run("1 + 1", seconds=5).text == "2"
+    assert len(provider.asked) == 24
+    in_balance(told=24, planned=24)

@@ -62,7 +62,7 @@ _KINDS: tuple[tuple[frozenset[str], type[WorkbenchError], str, str], ...] = (
         "try again",
     ),
     (
-        frozenset({"57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006", "53300"}),
+        frozenset({"25P03", "57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006", "53300"}),
         ServerUnavailableError,
         "does not answer",
         _START,

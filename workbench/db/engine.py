@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -22,7 +22,7 @@ from workbench.db.urls import conninfo_url, driver_url
 from workbench.errors import ConfigError, DatabaseUrlError
 from workbench.secret import Secret
 
-__all__ = ["Database", "Session"]
+__all__ = ["IDLE_SECONDS", "Database", "Session"]
 
 # Answered to any login: to_regclass() would refuse those who may not use the schema.
 _WHO = """
@@ -43,8 +43,19 @@ _PATIENCE = {
     "tcp_user_timeout": "25000",
 }
 
+#: A kernel that is paused in the middle of a transaction, as on a laptop that was closed, keeps others waiting for so long.
+IDLE_SECONDS = 60
+
 #: A plan that was made when a table was empty would still read all of it when it is large.
 _FRESH_PLANS = "SET plan_cache_mode = force_custom_plan"
+
+
+def _limit_pauses(connection: psycopg.Connection[Any], _: object) -> None:
+    before, connection.autocommit = connection.autocommit, True
+    connection.execute(
+        "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [f"{IDLE_SECONDS}s"]
+    )
+    connection.autocommit = before
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -85,6 +96,8 @@ class Database:
             connect_args={} if pooled else {"prepare_threshold": None},
             **(options if pooled else {}),
         )
+        if pooled:
+            event.listen(self.engine, "connect", _limit_pauses)
         with driver_errors(self.url), self.engine.connect() as connection:
             self.server_version = str(connection.exec_driver_sql("SHOW server_version").scalar_one()).split()[
                 0
