@@ -142,7 +142,7 @@ def test_cancel_stores_what_was_in_flight_and_the_run_can_be_resumed(wb, tone, r
 
 
 def test_an_error_is_shown_and_raised_by_whoever_waits(wb, tone, reviews):
-    refused = Reply(status=401, body=[b'{"error": {"message": "no such key", "code": 401}}'])
+    refused = Reply(status=401, body=b'{"error": {"message": "no such key", "code": 401}}')
     with ScriptedServer(refused) as server:
         wb.models.endpoint("mine", server.url)
         run = wb.run(tone, model="mine/m", data=reviews, background=True)
