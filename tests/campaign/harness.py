@@ -20,7 +20,19 @@ from workbench.secret import Secret
 from workbench.services.workbench import connect
 from workbench.settings import Settings
 
-__all__ = ["CHECKOUT", "FINE", "Batch", "Verdict", "kernel", "prepare", "said", "told", "until", "witness"]
+__all__ = [
+    "CHECKOUT",
+    "FINE",
+    "Batch",
+    "Verdict",
+    "kernel",
+    "prepare",
+    "said",
+    "told",
+    "tracebacks",
+    "until",
+    "witness",
+]
 
 CHECKOUT = Path(__file__).parents[2]
 FINE = completion("fine").body
@@ -160,6 +172,13 @@ def said(batches: list[Batch]) -> Counter[str]:
         for line in lines
         if line.isidentifier() or line.startswith(("Traceback", "sqlalchemy", "psycopg"))
     )
+
+
+def tracebacks(batches: list[Batch]) -> list[str]:
+    """Return the ends of the tracebacks that kernels showed."""
+    texts = [batch.said.read_text() for batch in batches if batch.said.exists()]
+    shown = [part for text in texts for part in text.split("Traceback (most recent call last)")[1:]]
+    return [f"a kernel showed a traceback: …{part[-1500:]}" for part in shown]
 
 
 def until(condition: Any, *, seconds: float) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.campaign.harness import Verdict, kernel, prepare, said, told, until, witness
+from tests.campaign.harness import Verdict, kernel, prepare, said, told, tracebacks, until, witness
 from tests.invariants import balance
 from workbench.secret import Secret
 from workbench.services.workbench import connect
@@ -115,6 +115,5 @@ def kills(
         verdict.broken.append(f"only {killed} of {times} kills: the batches were finished before")
     if found.done + found.open != cases or done != (cases,):
         verdict.broken.append(f"{cases - found.done} cases have no answer")
-    if "Traceback" in str(facts["said"]):
-        verdict.broken.append("a kernel showed a traceback")
+    verdict.broken += tracebacks(batches)
     return verdict

@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.campaign.harness import Verdict, kernel, prepare, said, told, until, witness
+from tests.campaign.harness import Verdict, kernel, prepare, said, told, tracebacks, until, witness
 from tests.invariants import balance
 from workbench.db.connect import embedded_admin_url
 from workbench.db.embedded import EmbeddedServer
@@ -88,6 +88,5 @@ def stops(
         verdict.broken.append(f"only {stopped} of {times} stops: the batch was finished before")
     if found.done != cases:
         verdict.broken.append(f"{cases - found.done} cases have no answer")
-    if "Traceback" in str(facts["said"]):
-        verdict.broken.append("the kernel showed a traceback")
+    verdict.broken += tracebacks(batches)
     return verdict

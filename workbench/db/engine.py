@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -56,6 +56,18 @@ def _limit_pauses(connection: psycopg.Connection[Any], _: object) -> None:
         "SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [f"{IDLE_SECONDS}s"]
     )
     connection.autocommit = before
+
+
+@contextmanager
+def _raw(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
+    """Give the driver's connection; one that breaks is thrown away here: the pool would log its error as a traceback."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
+    try:
+        yield raw
+    finally:
+        if raw.closed:
+            connection.invalidate()
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -125,11 +137,13 @@ class Database:
     def driver(self) -> Iterator[psycopg.Connection[Any]]:
         """One pooled psycopg connection in a transaction, for COPY, pipelines and ``unnest``."""
         self._check_open()
-        with driver_errors(self.url), self.engine.connect() as connection:
-            raw = connection.connection.driver_connection
-            assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
-            with raw.transaction():
-                yield raw
+        with (
+            driver_errors(self.url),
+            self.engine.connect() as connection,
+            _raw(connection) as raw,
+            raw.transaction(),
+        ):
+            yield raw
 
     def dedicated(self) -> psycopg.Connection[Any]:
         """Open a connection outside the pool, in autocommit, for a thread of its own."""
@@ -154,9 +168,11 @@ class Database:
 
     def drain(self) -> Drained:
         """Store the answers that a database which was away could not take; those of ended processes too."""
-        with driver_errors(self.url), self.engine.connect() as connection:
-            raw = connection.execution_options(isolation_level="AUTOCOMMIT").connection.driver_connection
-            assert isinstance(raw, psycopg.Connection)  # noqa: S101 - the engine's dialect is psycopg
+        with (
+            driver_errors(self.url),
+            self.engine.connect() as connection,
+            _raw(connection.execution_options(isolation_level="AUTOCOMMIT")) as raw,
+        ):
             return self.spool.drain(raw)
 
     def close(self) -> None:
