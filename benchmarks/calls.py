@@ -1,6 +1,6 @@
 """Calls per second with the whole ledger, against a bare aiohttp client and against peers, in one run.
 
-python benchmarks/calls.py [--rounds 10] [--peers DIR] [--scored]: 2,000 calls, 64 in flight, a server of 50 ms. In each round the bare
+python benchmarks/calls.py [--rounds 10] [--peers DIR]: 2,000 calls, 64 in flight, a server of 50 ms. In each round the bare
 client and ``wb.run`` take turns; prints the paired median of their rates, and CPU seconds per 1,000 calls. With
 ``--peers``, a directory that ``make bench-peers`` fills, the openai SDK, promptfoo and Inspect take turns too, in their own
 processes and with fewer calls where they are slow; promptfoo, Inspect and a third kind of ours score each answer.

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
-
 import pandas as pd
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from workbench.core.versions import PromptVersion
 
@@ -35,31 +31,10 @@ note: of the front matter
 I love {{ text }}"""
 
 
-@pytest.fixture
-def shell(wb, monkeypatch):
-    """A shell with the extension loaded, ann's workbench as ``wb``, and two classes."""
-    monkeypatch.delattr(builtins, "_", raising=False)
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    shell.user_ns["wb"] = wb
-    shell.run_line_magic("load_ext", "workbench")
+@pytest.fixture(autouse=True)
+def classes(shell):
+    """Two classes in the notebook."""
     shell.run_cell(REVIEW)
-    yield shell
-    shell.run_line_magic("unload_ext", "workbench")
-    InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def cell(shell, capsys):
-    """Run a cell; return what it gives, or raise what it raised, with what it printed as ``cell.out``."""
-
-    def run(source):
-        result = shell.run_cell(source, store_history=True)
-        run.out = capsys.readouterr()
-        result.raise_error()
-        return result.result
-
-    return run
 
 
 def error(cell, source):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from workbench.db.spool import Drained, Spool
 from workbench.db.urls import conninfo_url, driver_url
 from workbench.errors import ConfigError, DatabaseUrlError
 from workbench.secret import Secret
+from workbench.settings import default_home
 
 __all__ = ["IDLE_SECONDS", "Database", "Session"]
 
@@ -81,7 +81,7 @@ class Database:
     Args:
         url: libpq URL of the person's own login.
         pooled: False behind PgBouncer: no pool of our own, no prepared statements.
-        spool: folder of answers that the database cannot take now; by default one in the directory for temporary files.
+        spool: folder of answers that the database cannot take now; by default one in the person's home.
 
     Attributes:
         user_id: the person, as the database knows them.
@@ -115,7 +115,7 @@ class Database:
                 0
             ]
             self.user_id = self._check(connection.execute(text(_WHO)).mappings().one_or_none(), connection)
-        self.spool = Spool(spool or Path(tempfile.gettempdir()) / "workbench-spool", self.user_id)
+        self.spool = Spool(spool or default_home({}) / "spool", self.user_id)
 
     @property
     def where(self) -> str:

@@ -137,7 +137,9 @@ class LedgerWriter:
         return self._lease is None or _now() - self._confirmed_at < 0.75 * runs.LEASE_SECONDS
 
     def claim(self, claims: Sequence[Claim]) -> Future[set[uuid.UUID]]:
-        """Commit calls that are about to be made; the future gives the ids that are ours. None of them confirms the lease.
+        """Commit calls that are about to be made; the future gives the ids that are ours.
+
+        With an empty list it only asks whether the lease still holds.
 
         A :class:`BudgetError` in the future means that none of them is claimed.
         """

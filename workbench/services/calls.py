@@ -18,6 +18,7 @@ from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
 
 __all__ = [
+    "ANSWER_TOKENS",
     "CHARS_PER_TOKEN",
     "build_request",
     "claim_of",
@@ -31,7 +32,7 @@ __all__ = [
 #: Characters of English per token, for estimates before the first answer.
 CHARS_PER_TOKEN = 4
 #: Tokens of an answer where neither a limit nor an earlier answer tells, and of what stands around a message.
-_ANSWER_TOKENS = 128
+ANSWER_TOKENS = 128
 _MESSAGE_CHARS = 16
 #: Tokens of a picture: most models count 300 to 1,500, whatever its size in bytes.
 _FILE_TOKENS = 1_000
@@ -115,7 +116,8 @@ def expected_tokens(request: ChatRequest) -> tuple[int, int]:
     characters = sum(len(message.content) + _MESSAGE_CHARS for message in request.messages)
     files = sum(len(message.attachments) for message in request.messages)
     limit = request.options.get("max_tokens") or request.options.get("max_completion_tokens")
-    return -(-characters // CHARS_PER_TOKEN) + files * _FILE_TOKENS, int(limit or _ANSWER_TOKENS)
+    answer = limit if isinstance(limit, int) and limit > 0 else ANSWER_TOKENS  # else the provider refuses it
+    return -(-characters // CHARS_PER_TOKEN) + files * _FILE_TOKENS, answer
 
 
 def reserve_of(request: ChatRequest, model: ChosenModel) -> Decimal | None:

@@ -12,7 +12,7 @@ from workbench.core.display import Card, Rich
 from workbench.core.versions import format_cost
 from workbench.db.queries import history
 from workbench.db.queries import runs as run_queries
-from workbench.services.calls import CHARS_PER_TOKEN, build_request, expected_tokens
+from workbench.services.calls import ANSWER_TOKENS, CHARS_PER_TOKEN, build_request, expected_tokens
 
 if TYPE_CHECKING:
     from workbench.db.engine import Session
@@ -24,8 +24,6 @@ __all__ = ["Plan", "PlanArm", "estimate"]
 
 #: By how much the tokens of a text may be wrong that are estimated from its length.
 _TOKEN_ERROR = 0.3
-#: Tokens of an answer where neither a limit nor an earlier answer tells.
-_ANSWER_TOKENS = 128
 #: Cases whose texts are rendered for an estimate.
 _RENDERED = 50
 #: Fewer earlier answers give no range.
@@ -237,7 +235,7 @@ def _arm(session: Session, arm: Arm, plan: RunPlan, *, calls: int) -> PlanArm:
 def _from_texts(arm: Arm, plan: RunPlan, calls: int, latency_ms: float | None) -> PlanArm:
     prompt = _rendered_tokens(arm, plan)
     limit = arm.options.get("max_tokens")
-    answer = int(limit or _ANSWER_TOKENS)
+    answer = int(limit or ANSWER_TOKENS)
     said = f"at most {answer} an answer" if limit else f"{answer} an answer, for want of earlier ones"
     low, high = (prompt * (1 - _TOKEN_ERROR), 1), (prompt * (1 + _TOKEN_ERROR), answer)
     return _row(

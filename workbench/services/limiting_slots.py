@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from workbench.db.limits_state import SETTLE_SECONDS, Own
 from workbench.errors import ProviderError
+from workbench.services.calls import expected_tokens
 
 if TYPE_CHECKING:
     from workbench.core.chat import ChatRequest, ChatResponse
@@ -27,8 +28,6 @@ __all__ = ["LOOK_AGAIN", "Grants", "Slot", "Stop", "Wanted", "Window"]
 LOOK_AGAIN = 1.0
 #: After so many answers the window grows by one call.
 GROWS_AFTER = 20
-#: As in plans: characters of English per token, and tokens of an answer that nobody limits.
-_CHARS_PER_TOKEN, _ANSWER_TOKENS = 4, 128
 
 #: Tells whether there is no need to wait any longer.
 Stop = Callable[[], bool]
@@ -56,11 +55,8 @@ class Wanted:
 
     @classmethod
     def of(cls, model: ChosenModel, request: ChatRequest) -> Wanted:
-        """Return what a request will take: four characters a token, and ``max_tokens`` or 128 for the answer."""
-        prompt = sum(len(message.content) for message in request.messages) // _CHARS_PER_TOKEN
-        answer = request.options.get("max_tokens") or request.options.get("max_completion_tokens")
-        tokens = prompt + (answer if isinstance(answer, int) else _ANSWER_TOKENS)
-        return cls(provider=model.provider.name, model=model.local_id, tokens=tokens)
+        """Return what a request is expected to take."""
+        return cls(provider=model.provider.name, model=model.local_id, tokens=sum(expected_tokens(request)))
 
 
 class Window:
