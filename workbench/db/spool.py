@@ -146,9 +146,8 @@ class Spool:
         for line in file:
             try:
                 rows, tries, runs = orjson.loads(line)
-            except (
-                ValueError
-            ):  # it was being written when the machine stopped: nobody was told that it is safe
+            except ValueError:
+                # It was being written when the machine stopped: nobody was told that it is safe.
                 drained += Drained(unreadable=1)
                 continue
             try:
@@ -179,9 +178,7 @@ class Spool:
     def _open(self) -> FileIO:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        file = FileIO(
-            descriptor, "ab"
-        )  # without a buffer, which would keep what did not fit and write it later
+        file = FileIO(descriptor, "ab")  # a buffer would keep what did not fit, and write it later
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             folder = os.open(self._folder, os.O_RDONLY)

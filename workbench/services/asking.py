@@ -23,7 +23,16 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.services.attaching import read_attachments
-from workbench.services.calls import build_request, claim_of, failed, finished, request_of, reserve_of
+from workbench.services.calls import (
+    build_request,
+    claim_of,
+    failed,
+    finished,
+    not_sent,
+    refused,
+    request_of,
+    reserve_of,
+)
 from workbench.services.limiting_slots import Wanted
 from workbench.services.planning import check_read
 from workbench.services.streaming import AnswerStream
@@ -257,7 +266,7 @@ class Asking:
         except asyncio.CancelledError:
             await asyncio.wait([waiting])
             if not waiting.cancelled() and waiting.exception() is None:
-                self._ledger().finish([_not_sent(claim)])
+                self._ledger().finish([not_sent(claim, "stopped by the person before the call was sent")])
             raise
 
     async def _call(
@@ -280,7 +289,7 @@ class Asking:
         except ProviderError as error:
             return failed(claim, error, model), None, None, error
         except WorkbenchError as error:  # the request or a setting is wrong: nothing was sent
-            return _refused(claim, error), None, None, error
+            return refused(claim, error), None, None, error
         except asyncio.CancelledError:
             stored = self._ledger().finish([_interrupted(claim, "".join(pieces), model)])
             await asyncio.wait([asyncio.wrap_future(stored)], timeout=_LAST_WORDS)
@@ -331,26 +340,6 @@ def _interrupted(claim: Claim, text: str, model: ChosenModel) -> Result:
         provider=model.provider.host,
         error_code="interrupted",
         error_message="stopped by the person while the answer was arriving; it may have been billed",
-    )
-
-
-def _refused(claim: Claim, error: WorkbenchError) -> Result:
-    return Result(
-        id=claim.id,
-        run_at=claim.run_at,
-        status="failed",
-        error_code=error.code,
-        error_message=error.message,
-    )
-
-
-def _not_sent(claim: Claim) -> Result:
-    return Result(
-        id=claim.id,
-        run_at=claim.run_at,
-        status="lost",
-        error_code="not_sent",
-        error_message="stopped by the person before the call was sent; nothing was billed",
     )
 
 

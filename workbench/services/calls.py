@@ -12,7 +12,7 @@ from workbench.core.body import PromptBody
 from workbench.core.chat import ChatRequest, ChatResponse, Message
 from workbench.core.pricing import cost_of
 from workbench.db.ledger import Claim, Result
-from workbench.errors import ProviderError
+from workbench.errors import ProviderError, WorkbenchError
 from workbench.services.attaching import attachments_of
 from workbench.services.models import ChosenModel
 from workbench.services.schemas import AnswerSchema
@@ -25,6 +25,8 @@ __all__ = [
     "expected_tokens",
     "failed",
     "finished",
+    "not_sent",
+    "refused",
     "request_of",
     "reserve_of",
 ]
@@ -149,6 +151,30 @@ def failed(claim: Claim, error: ProviderError, model: ChosenModel) -> Result:
         error_code=error.code,
         error_message=error.message,
         attempts=error.attempts,
+    )
+
+
+def refused(claim: Claim, error: WorkbenchError) -> Result:
+    """Return the ledger's row of a call that could not be sent: the request or a setting is wrong."""
+    return Result(
+        id=claim.id,
+        run_at=claim.run_at,
+        run_id=claim.run_id,
+        status="failed",
+        error_code=error.code,
+        error_message=error.message,
+    )
+
+
+def not_sent(claim: Claim, why: str) -> Result:
+    """Return the ledger's row of a claimed call that nobody sent any more."""
+    return Result(
+        id=claim.id,
+        run_at=claim.run_at,
+        run_id=claim.run_id,
+        status="lost",
+        error_code="not_sent",
+        error_message=f"{why}; nothing was billed",
     )
 
 

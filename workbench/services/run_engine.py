@@ -24,7 +24,7 @@ from workbench.errors import (
     ServerUnavailableError,
     WorkbenchError,
 )
-from workbench.services.calls import failed, finished
+from workbench.services.calls import failed, finished, not_sent, refused
 from workbench.services.limiting_slots import Slot, Wanted
 from workbench.services.run_feed import Feed, Item, Reserves
 
@@ -50,6 +50,8 @@ GROUP_SECONDS = 0.02
 PATIENCE = 20
 #: and so many while nothing was ever heard from it: a wrong address, no network, a proxy that refuses.
 FIRST_PATIENCE = 3
+
+_STOPPED = "the run was stopped before this call was sent"
 
 
 class Engine:
@@ -189,7 +191,7 @@ class Engine:
                 if not self._writer.fresh:  # the machine slept, or nothing was claimed for long
                     await self._confirm()
                 stop = self._stopping  # the slot may have been waited for
-                result = _not_sent(claim) if stop else await self._call(call, claim, request, slot)
+                result = not_sent(claim, _STOPPED) if stop else await self._call(call, claim, request, slot)
             await self._store(result)
 
     async def _confirm(self) -> None:
@@ -211,7 +213,7 @@ class Engine:
             result = failed(claim, error, arm.model)
         except WorkbenchError as error:  # the request or the setting is wrong: no other call would do better
             self._end(error)
-            return _refused(claim, error)
+            return refused(claim, error)
         except asyncio.CancelledError:
             self._cut_off += 1
             raise
@@ -336,26 +338,4 @@ def _from_cache(claim: Claim, prior: Prior) -> Result:
         cost_source="cache",
         latency_ms=0,
         cached_from=prior.id,
-    )
-
-
-def _refused(claim: Claim, error: WorkbenchError) -> Result:
-    return Result(
-        id=claim.id,
-        run_at=claim.run_at,
-        run_id=claim.run_id,
-        status="failed",
-        error_code=error.code,
-        error_message=error.message,
-    )
-
-
-def _not_sent(claim: Claim) -> Result:
-    return Result(
-        id=claim.id,
-        run_at=claim.run_at,
-        run_id=claim.run_id,
-        status="lost",
-        error_code="not_sent",
-        error_message="the run was stopped before this call was sent; nothing was billed",
     )

@@ -39,6 +39,15 @@ __all__ = [
     "waiting",
 ]
 
+#: What makes a call within its run.
+_CALL = (
+    Execution.case_key,
+    Execution.prompt_id,
+    Execution.model_config_id,
+    Execution.variant,
+    Execution.sample,
+)
+
 #: A call that may have been billed without an answer is made once more, and then no oftener unless it is asked for.
 AMBIGUOUS_CALLS = 2
 
@@ -241,31 +250,17 @@ def settled(
     These are the answered ones, the failed ones, and those whose fate was unknown twice; with ``retry_errors`` only the
     answered ones.
     """
-    call = (
-        Execution.case_key,
-        Execution.prompt_id,
-        Execution.model_config_id,
-        Execution.variant,
-        Execution.sample,
-    )
     final = ["done"] if retry_errors else ["done", "failed"]
     ambiguous = func.count().filter(Execution.status == "unknown")
     enough = func.count().filter(Execution.status.in_(final)) > 0
     if not retry_errors:
         enough = or_(enough, ambiguous >= AMBIGUOUS_CALLS)
-    rows = session.execute(select(*call).where(Execution.run_id == run_id).group_by(*call).having(enough))
+    rows = session.execute(select(*_CALL).where(Execution.run_id == run_id).group_by(*_CALL).having(enough))
     return {(row[0] or "", row[1], row[2], row[3], row[4]) for row in rows}
 
 
 def counts(session: Session, run_id: uuid.UUID) -> Counts:
     """Count a run's calls by how they ended; a case that failed and was then answered counts as done."""
-    call = (
-        Execution.case_key,
-        Execution.prompt_id,
-        Execution.model_config_id,
-        Execution.variant,
-        Execution.sample,
-    )
     best = (
         select(
             func.min(
@@ -285,7 +280,7 @@ def counts(session: Session, run_id: uuid.UUID) -> Counts:
             func.count().filter(Execution.status == "done", Execution.passed.is_(other=True)).label("passed"),
         )
         .where(Execution.run_id == run_id)
-        .group_by(*call)
+        .group_by(*_CALL)
         .subquery()
     )
     row = session.execute(
