@@ -6,6 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psycopg import DataError as DriverDataError
@@ -387,10 +388,18 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
     import pandas as pd
 
     if kind == "str":
-        return pd.array([None if value is None else str(value) for value in values], dtype=kind)
+        return pd.array([None if value is None else str(value) for value in values], dtype=_type_of(kind))
     if kind == _TIME:
         naive = [None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None) for value in values]
         return pd.DatetimeIndex(np.array(naive, dtype="datetime64[us]")).tz_localize("UTC").array
     if kind == "object":  # pandas must not guess what is in it
         return pd.Series(list(values), dtype=kind).array
-    return pd.array(list(values), dtype=kind)
+    return pd.array(list(values), dtype=_type_of(kind))
+
+
+@cache
+def _type_of(kind: Any) -> Any:
+    """To find a type by its name takes pandas longer than to make a small column."""
+    import pandas as pd
+
+    return pd.api.types.pandas_dtype(kind)

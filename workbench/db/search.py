@@ -10,6 +10,7 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.refs import Ref
@@ -121,8 +122,12 @@ ORDER BY i.place
     "e.answer",
 )
 
-# The words of one's own projects: exactly or nearly the typed one; beginning with it; or at least alike.
-_NEAR = "SELECT DISTINCT word FROM wb.prompt_words WHERE word = ANY (%(near)s) AND (%(projects)s::uuid[] IS NULL OR project_id = ANY (%(projects)s)) LIMIT 12"
+# The words of one's own projects: exactly or nearly the typed ones, in one question for all of them; or, of one word, those
+# that begin with it, else those that are alike. Many words as one text reach the server sooner than as an array.
+_NEAR = """
+SELECT DISTINCT word FROM wb.prompt_words
+WHERE word = ANY (string_to_array(%(near)s, ' ')) AND (%(projects)s::uuid[] IS NULL OR project_id = ANY (%(projects)s))
+"""
 _BEGINNING = """
 SELECT DISTINCT word FROM wb.prompt_words
 WHERE word >= %(word)s AND word < %(word)s || U&'\\+10FFFF' AND (%(projects)s::uuid[] IS NULL OR project_id = ANY (%(projects)s))
@@ -135,6 +140,7 @@ SELECT word FROM (
 ) w
 WHERE public.similarity(word, %(word)s) >= 0.35 ORDER BY public.similarity(word, %(word)s) DESC, word LIMIT 3
 """
+_MEANT = 12  # words that one misspelt word is replaced by, at most
 
 _REWRITE = """
 SELECT ts_rewrite(%(query)s::tsquery, plainto_tsquery('english', %(word)s), to_tsquery('english', %(meant)s))::text
@@ -226,10 +232,16 @@ def corrected(
         The query as text, or None where there is nothing to correct; and what was put for each word.
 
     """
+    near = {word: near_words(word) for word in words}
+    chosen = None if projects is None else list(projects)
+    every = {"near": " ".join(dict.fromkeys(chain.from_iterable(near.values()))), "projects": chosen}
+    known = {row[0] for row in connection.execute(_NEAR, every, prepare=False)} if words else set()
     meant: dict[str, list[str]] = {}
     for word in words:
-        found = _meant(connection, word, projects)
-        if not found or word in found:
+        if word in known:
+            continue
+        found = _meant(connection, word, sorted(known.intersection(near[word])), chosen)
+        if not found:
             continue
         row = connection.execute(
             _REWRITE, {"query": query, "word": word, "meant": " | ".join(found)}
@@ -269,15 +281,12 @@ def versions_of(
     return [row[0] for row in connection.execute(query, values)]
 
 
-def _meant(connection: Connection[Any], word: str, projects: Sequence[uuid.UUID] | None) -> list[str]:
-    values = {
-        "word": word, "near": near_words(word), "start": word[:2], "projects": None if projects is None else list(projects),
-    }  # fmt: skip
-    near = [row[0] for row in connection.execute(_NEAR, values, prepare=False)]
-    if word in near:
-        return [word]
+def _meant(
+    connection: Connection[Any], word: str, near: Sequence[str], projects: list[uuid.UUID] | None
+) -> list[str]:
+    values = {"word": word, "start": word[:2], "projects": projects}
     beginning = [row[0] for row in connection.execute(_BEGINNING, values, prepare=False)]
-    return [*dict.fromkeys([*near, *beginning])] or [
+    return [*dict.fromkeys([*near[:_MEANT], *beginning])] or [
         row[0] for row in connection.execute(_ALIKE, values, prepare=False)
     ]
 
