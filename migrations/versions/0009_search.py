@@ -1,4 +1,4 @@
-"""Search, quicker: whether to walk or to ask the index weighs whose rows they are.
+"""Search, quicker: the index reads the newest hits only of a word that is neither common nor rare.
 
 Revision ID: 0009
 Revises: 0008

@@ -173,3 +173,11 @@ def test_unattended_a_yes_is_enough_for_what_is_small(wb, say, rows, dear):
         confirm(wb, plan, confirmed=False, budget=None)
     assert caught.value.cure == "add --budget USD, or --yes"
     confirm(wb, plan, confirmed=True, budget=None)
+
+
+def test_a_plan_says_where_it_stands_how_to_write_for_its_models(wb, say, rows, dear):
+    plan = wb.plan(say, model=["dear/claude-sonnet-4", dear, "fake/echo"], data=rows)
+    assert plan.advised == ("dear/claude-sonnet-4",)
+    for told in (str(plan), plan._repr_mimebundle_()["text/html"]):
+        assert "how to write for dear/claude-sonnet-4: %promptcmd models dear/claude-sonnet-4" in told
+        assert "how to write for dear/m" not in told

@@ -140,14 +140,14 @@ def test_a_renamed_prompt_is_found_by_its_new_title_only(library):
 
 @pytest.fixture
 def crowded(wb, admin_url):
-    """12,000 more prompts, made in one statement: every second one has a common word, every 2,000th a rare one."""
+    """12,000 more prompts, made in one statement: every 2nd has a common word, every 90th a middling, every 2,000th a rare one."""
     with psycopg.connect(admin_url.reveal(), autocommit=True) as admin:
         admin.execute("SET session_replication_role = replica")
         admin.execute(
             """
             INSERT INTO wb.prompts (id, project_id, user_id, root_id, title, content, content_hash, created_at)
             SELECT md5(n::text)::uuid, %s, %s, md5(n::text)::uuid, 'prompt ' || n, 'plain text'
-                   || CASE WHEN n %% 2 = 0 THEN ' common' ELSE '' END || CASE WHEN n %% 2000 = 0 THEN ' rare' ELSE '' END,
+                   || CASE WHEN n %% 2 = 0 THEN ' common' ELSE '' END || CASE WHEN n %% 90 = 0 THEN ' middling' ELSE '' END || CASE WHEN n %% 2000 = 0 THEN ' rare' ELSE '' END,
                    md5(n::text), timestamptz '2026-01-01' + n * interval '1 minute'
             FROM generate_series(1, 12000) n
             """,
@@ -162,6 +162,27 @@ def test_of_a_common_word_the_newest_are_found_by_walking_back(crowded):
     numbers = [int(title.removeprefix("prompt ")) for title in found["prompt"]]
     assert len(set(numbers)) == 20
     assert all(number % 2 == 0 and number > 12_000 - 2 * 60 for number in numbers)
+
+
+@pytest.mark.parametrize("projects", [1, 2])
+def test_of_a_middling_word_the_newest_are_found_by_two_indexes(crowded, admin_url, projects):
+    if projects == 2:
+        with psycopg.connect(admin_url.reveal(), autocommit=True) as admin:
+            admin.execute("SET session_replication_role = replica")
+            admin.execute(
+                """
+                WITH other AS (INSERT INTO wb.projects (user_id, name) VALUES (%s, 'other') RETURNING id)
+                INSERT INTO wb.prompts (project_id, user_id, root_id, title, content, content_hash)
+                SELECT id, %s, id, 'elsewhere', 'a middling text', 'x' FROM other
+                """,
+                [crowded.database.user_id] * 2,
+            )
+    found = [title for title in crowded.prompts.search("middling")["prompt"] if title != "elsewhere"]
+    numbers = [int(title.removeprefix("prompt ")) for title in found]
+    assert len(set(numbers)) >= 19
+    assert all(number % 90 == 0 and number > 12_000 - 61 * 90 for number in numbers)
+    old = crowded.prompts.search("middling", until=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+    assert len(old) == 1440 // 90 - 1
 
 
 def test_a_rare_word_is_found_however_old_it_is(crowded):

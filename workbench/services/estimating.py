@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from workbench.core.declarations import fill
 from workbench.core.display import Card, Rich
 from workbench.core.versions import format_cost
-from workbench.db.queries import history
+from workbench.db.queries import guides, history
 from workbench.db.queries import runs as run_queries
 from workbench.services.calls import ANSWER_TOKENS, CHARS_PER_TOKEN, build_request, expected_tokens
 
@@ -72,6 +72,7 @@ class Plan(Rich):
         minutes: estimated duration; None where a model never answered.
         rows: the estimate by arm.
         resumes: the id of the unfinished run that would go on; empty for a new one.
+        advised: models of the plan that there is advice for, how to write for them: ``wb.models.guide(model)``.
 
     """
 
@@ -82,6 +83,7 @@ class Plan(Rich):
     rows: tuple[PlanArm, ...] = ()
     settled: int = 0
     resumes: str = ""
+    advised: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -125,7 +127,7 @@ class Plan(Rich):
             f"  {row.label}: {row.calls:,} calls, {row.tokens_prompt:,} + {row.tokens_completion:,} tok, {_cost(row)} ({row.basis})"
             for row in self.rows
         ]
-        return "\n".join([*lines, self.summary, *self._unknown, "nothing was sent"])
+        return "\n".join([*lines, self.summary, *self._unknown, *self._advice, "nothing was sent"])
 
     def card(self) -> Card:
         """Return the matrix with an arm a row, and what the figures rest on as the small line."""
@@ -148,8 +150,12 @@ class Plan(Rich):
             rows=cells,
             numeric=(1, 2, 3, 4, 5),
             alerts=[("cost unknown", line) for line in self._unknown],
-            note="nothing was sent",
+            note=" · ".join([*self._advice, "nothing was sent"]),
         )
+
+    @property
+    def _advice(self) -> list[str]:
+        return [f"how to write for {model}: %promptcmd models {model}" for model in self.advised]
 
     @property
     def _shape(self) -> str:
@@ -196,6 +202,7 @@ def estimate(workbench: Workbench, plan: RunPlan, *, resume: bool = True, retry_
             mine = (arm.version.id, arm.model.config_id, arm.variant)
             left = per_arm - sum(call[1:4] == mine for call in settled)
             rows.append(_arm(session, arm, plan, calls=left))
+        families = guides.families_of(session, dict.fromkeys(arm.model.model_id for arm in plan.arms))
     return Plan(
         n_calls=plan.n_calls,
         n_cases=len(plan.cases),
@@ -204,6 +211,7 @@ def estimate(workbench: Workbench, plan: RunPlan, *, resume: bool = True, retry_
         rows=tuple(rows),
         settled=len(settled),
         resumes=str(key.id)[:8] if key is not None else "",
+        advised=tuple(model for model, family in families.items() if family not in guides.WITHOUT_ADVICE),
     )
 
 

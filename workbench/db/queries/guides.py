@@ -17,7 +17,10 @@ from workbench.db.tables import ModelFamily as FamilyRow
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["Stored", "families_of", "family", "family_names", "stored"]
+__all__ = ["WITHOUT_ADVICE", "Stored", "families_of", "family", "family_names", "stored"]
+
+#: The families of models about which nothing is known, and of those that answer by script.
+WITHOUT_ADVICE = ("other", "fake")
 
 _FAMILIES_OF = text("SELECT id, wb.model_family(id) FROM unnest(CAST(:ids AS text[])) AS id")
 
