@@ -127,8 +127,8 @@ def measured(work: Callable[[str], object], texts: list[str]) -> list[float]:
 
 
 def compare(person: str, wb: Workbench, url: Secret, corpus: Corpus) -> None:
-    """Print one line for each kind of question, and one for all kinds of words and of typos together."""
-    together: dict[str, list[list[float]]] = {"words": [[], [], []], "typos": [[], [], []]}
+    """Print one line for each kind of question, and one each for all that found their words, and that were corrected."""
+    together: dict[str, list[list[float]]] = {"found as typed": [[], [], []], "corrected": [[], [], []]}
     with psycopg.connect(url.reveal(), autocommit=True) as connection:
         for kind, (texts, filters) in questions(corpus).items():
             typos = "misspelt" in kind
@@ -147,13 +147,18 @@ def compare(person: str, wb: Workbench, url: Secret, corpus: Corpus) -> None:
             first = measured(whole, texts)  # half of a large table is not in PostgreSQL's memory yet
             function, verb = measured(inside, texts), measured(whole, texts)
             naive = measured(policies, texts[:NAIVE_EACH])
-            for every, ours in zip(
-                together["typos" if typos else "words"], (function, verb, first), strict=True
-            ):
-                every.extend(ours)
+            for number, text in enumerate(texts):
+                found = wb.prompts.search(text, **filters)  # type: ignore[arg-type]
+                as_typed = len(found) and found["match"].iloc[0] == "words"
+                for every, ours in zip(
+                    together["found as typed" if as_typed else "corrected"],
+                    (function, verb, first),
+                    strict=True,
+                ):
+                    every.append(ours[number])
             line(person, kind, (function, verb, first), statistics.median(naive))
     for kind, series in together.items():
-        line(person, f"**all kinds of {kind}**", series)
+        line(person, f"**all that were {kind}**", series)
 
 
 def line(person: str, kind: str, each: Sequence[list[float]], naive: float | None = None) -> None:
@@ -208,7 +213,8 @@ def main() -> None:
         server.ensure()
         admin, people, corpus = prepare(server, rows, home)
         print(
-            f"{rows:,} prompts, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, fdatasync {fdatasync_ms(Path(folder)):.1f} ms"
+            f"{rows:,} prompts, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, fdatasync {fdatasync_ms(Path(folder)):.1f} ms",
+            flush=True,
         )
         with psycopg.connect(admin.reveal()) as connection:
             version = connection.info.parameter_status("server_version")

@@ -8,12 +8,10 @@
 -- Of a common word only the newest hits are ranked. How common it is, the planner knows from its statistics of words. There
 -- are three ways to the newest hits:
 --   * walk back by time, and look into the words of each row, until there are enough: for common words;
---   * let the index of words find all of them, and read them: for the others; a hit that is read costs about as much as a row
---     of the walk, one that another index rules out a fortieth (5 and 0.12 µs), and a walk less where a filter keeps most rows
---     from being looked into;
---   * let the index of words and the index of time agree on rows that are new enough to hold twice as many: where the walk
---     would be long, and yet the hits are many.
--- Where the first or the last did not meet enough, all are found after all.
+--   * let the index of words and the index of time agree on rows that are new enough to hold twice as many: for the others;
+--   * let the index of words find all of them: for rare ones, and where one of the others did not meet enough.
+-- A row of the walk costs about as much as twenty that an index names (5 and 0.25 µs), and less where a filter keeps most
+-- rows from being looked into.
 --
 -- Whoever may read at most 500 rows has their own rows read one by one, so that not even the time that it takes
 -- tells what others have written.
@@ -28,6 +26,7 @@ SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = auto  -- what is planned anew at each call is what depends on the question
 SET pg_trgm.word_similarity_threshold = 0.5
 SET enable_seqscan = off
+SET enable_indexscan = on
 SET work_mem = '64MB'
 SET jit = off
 SET max_parallel_workers_per_gather = 0
@@ -101,15 +100,10 @@ BEGIN
             reach := (estimate #>> '{0,Plan,Plan Rows}')::float8;
         END IF;
         way := CASE WHEN hits > 2 * wanted THEN ceil(2 * reach * wanted / hits) END;
-        IF way > 10000 THEN  -- of fewer rows the planner would look into every one
-            IF cardinality(mine) = 1 THEN
-                EXECUTE 'SELECT created_at FROM wb.prompts ' || newest || 'OFFSET $2 LIMIT 1' INTO oldest USING mine, way;
-            ELSE  -- of all rows the planner knows it, to a hundredth
-                SELECT (s.histogram_bounds::text::timestamptz[])[floor(100 * (1 - way / reach))::integer + 1] INTO oldest
-                FROM pg_stats s WHERE s.schemaname = 'wb' AND s.tablename = 'prompts' AND s.attname = 'created_at';
-            END IF;
+        walks := CASE WHEN narrow THEN 10 ELSE 20 END * reach * least(wanted / hits, 1) < everywhere + 20 * wanted;
+        IF NOT walks AND way < 16 * hits THEN  -- to count the way costs a sixteenth of reading as many hits
+            EXECUTE 'SELECT created_at FROM wb.prompts ' || newest || 'OFFSET $2 LIMIT 1' INTO oldest USING mine, way;
         END IF;
-        walks := oldest IS NULL AND CASE WHEN narrow THEN 0.5 ELSE 1 END * reach * least(wanted / hits, 1) < hits + everywhere / 40;
     END IF;
     -- A family of very many versions must not keep the others out: then once more without it.
     FOR round IN 1 .. 4 LOOP
@@ -119,8 +113,10 @@ BEGIN
             EXECUTE walk INTO found, families
             USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, wanted, way;
         ELSIF oldest IS NOT NULL THEN
+            PERFORM set_config('enable_indexscan', 'off', true);  -- the planner would look into the words of every new row
             EXECUTE lookup || ' AND p.created_at >= $13' || latest INTO found, families
             USING mine, scratch, tag, variables, named, models, label, since, until, seen, query, wanted, oldest;
+            PERFORM set_config('enable_indexscan', 'on', true);
         END IF;
         IF NOT (walks OR oldest IS NOT NULL) OR (way IS NOT NULL AND coalesce(cardinality(found), 0) < wanted) THEN
             EXECUTE lookup || latest INTO found, families
@@ -172,6 +168,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 20  -- a stable function may not
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = auto  -- what is planned anew at each call is what depends on the question
 SET enable_seqscan = off
+SET enable_indexscan = on
 SET work_mem = '64MB'
 SET jit = off
 SET max_parallel_workers_per_gather = 0
@@ -231,21 +228,18 @@ BEGIN
             reach := (estimate #>> '{0,Plan,Plan Rows}')::float8;
         END IF;
         way := CASE WHEN hits > 2 * wanted THEN ceil(2 * reach * wanted / hits) END;
-        IF way > 10000 THEN  -- of fewer rows the planner would look into every one
-            IF cardinality(mine) = 1 THEN
-                EXECUTE 'SELECT created_at FROM wb.execution_words ' || newest || 'OFFSET $2 LIMIT 1' INTO oldest USING mine, way;
-            ELSE  -- of all rows the planner knows it, to a hundredth
-                SELECT (s.histogram_bounds::text::timestamptz[])[floor(100 * (1 - way / reach))::integer + 1] INTO oldest
-                FROM pg_stats s WHERE s.schemaname = 'wb' AND s.tablename = 'execution_words' AND s.attname = 'created_at';
-            END IF;
+        walks := CASE WHEN narrow THEN 10 ELSE 20 END * reach * least(wanted / hits, 1) < everywhere + 20 * wanted;
+        IF NOT walks AND way < 16 * hits THEN  -- to count the way costs a sixteenth of reading as many hits
+            EXECUTE 'SELECT created_at FROM wb.execution_words ' || newest || 'OFFSET $2 LIMIT 1' INTO oldest USING mine, way;
         END IF;
-        walks := oldest IS NULL AND CASE WHEN narrow THEN 0.5 ELSE 1 END * reach * least(wanted / hits, 1) < hits + everywhere / 40;
     END IF;
     IF walks THEN
         EXECUTE walk INTO found USING mine, prompts, models, since, until, status, query, wanted, way;
     ELSIF oldest IS NOT NULL THEN
+        PERFORM set_config('enable_indexscan', 'off', true);
         EXECUTE lookup || ' AND e.created_at >= $9' || latest INTO found
         USING mine, prompts, models, since, until, status, query, wanted, oldest;
+        PERFORM set_config('enable_indexscan', 'on', true);
     END IF;
     IF NOT (walks OR oldest IS NOT NULL) OR (way IS NOT NULL AND coalesce(cardinality(found), 0) < wanted) THEN
         EXECUTE lookup || latest INTO found USING mine, prompts, models, since, until, status, query, wanted;
