@@ -8,6 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 import pytest
+from psycopg import sql
 
 from workbench.core.chat import Attempt
 from workbench.db import ledger
@@ -123,12 +124,10 @@ def test_a_result_is_found_by_its_key_however_large_a_young_table_is(wb, connect
         results = [result(each, answer="x" * 200) for each in claims]
         finish(connection, results)
     document = ledger._document([{"id": each.id, "kind": "result"} for each in results])
-    plan = "\n".join(
-        line
-        for (line,) in connection.execute(
-            "EXPLAIN " + ledger._FINISH, {"rows": document, "tries": "[]", "runs": []}
-        )
-    )
+    kept = sql.SQL("EXPLAIN EXECUTE wb_finish ({}, '[]', '{{}}')").format(
+        document
+    )  # as it was made at the start
+    plan = "\n".join(line for (line,) in connection.execute(kept))
     assert (
         plan.count("Index Scan using pk_executions on executions e") == 2
     )  # the row, and the policy of its tries

@@ -46,8 +46,9 @@ _PATIENCE = {
 #: A kernel that is paused in the middle of a transaction, as on a laptop that was closed, keeps others waiting for so long.
 IDLE_SECONDS = 60
 
-#: A plan that was made when a table was empty would still read all of it when it is large.
-_FRESH_PLANS = "SET plan_cache_mode = force_custom_plan"
+#: To plan a group of the ledger takes longer than to write it, so its plan is kept. A plan that was made when a table was
+#: empty would still read all of it when it is large; so it may only use indexes.
+_KEPT_PLANS = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off"
 
 
 def _limit_pauses(connection: psycopg.Connection[Any], _: object) -> None:
@@ -152,7 +153,7 @@ class Database:
                 self.url.reveal(), autocommit=True, prepare_threshold=1 if self.pooled else None
             )
             if self.pooled:
-                connection.execute(_FRESH_PLANS)
+                connection.execute(_KEPT_PLANS)
             return connection
 
     def small_engine(self) -> Engine:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from workbench.core.chat import Attempt
+from workbench.db.direct import Statement
 from workbench.errors import ConflictError, RunInterruptedError
 
 if TYPE_CHECKING:
@@ -105,31 +106,36 @@ _ATTEMPT_FIELDS = tuple(each.name for each in fields(Attempt))
 Documents = tuple[str, str, list[str]]
 
 # The lock keeps another kernel from taking the run over between this look at its lease and the claim's commit.
-_CLAIM = """
-WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = %s AND holder = %s FOR NO KEY UPDATE)
+_CLAIM = Statement(
+    "wb_claim",
+    """
+WITH held AS MATERIALIZED (SELECT FROM wb.runs WHERE id = $1::uuid AND holder = $2 FOR NO KEY UPDATE)
 INSERT INTO wb.executions (id, run_at, run_id, project_id, user_id, prompt_id, model_config_id, case_id, case_key,
                            variant, sample, purpose, status, input_variables, request_payload, request_digest, reserved,
                            conversation_id, turn)
-SELECT x.id, x.run_at, x.run_id, %s, %s, x.prompt_id, x.model_config_id, x.case_id, x.case_key,
+SELECT x.id, x.run_at, x.run_id, $3::uuid, $4::uuid, x.prompt_id, x.model_config_id, x.case_id, x.case_key,
        x.variant, x.sample, x.purpose, 'sent', x.input_variables, x.request_payload, x.request_digest, x.reserved,
        x.conversation_id, x.turn
-FROM json_to_recordset(%s::json)
+FROM json_to_recordset($5::json)
      AS x (id uuid, run_at timestamptz, run_id uuid, prompt_id uuid, model_config_id uuid, case_id uuid, case_key text,
            variant text, sample int, purpose text, input_variables jsonb, request_payload jsonb, request_digest text,
            reserved numeric, conversation_id uuid, turn int)
-WHERE %s OR EXISTS (SELECT FROM held)
+WHERE $6::boolean OR EXISTS (SELECT FROM held)
 ON CONFLICT DO NOTHING
 RETURNING id
-"""
+""",
+)
 
 # Of a young table the planner knows nothing. It takes a document for 100 rows, and rather than look up 100 keys it
 # reads a whole project, or the ledger's index: then each group takes longer than the one before. The equality with a
 # constant makes it expect one row, and || hides the index: what is left is the primary key.
 #
 # An answer to a call that was given up meanwhile, because its kernel seemed lost, is kept as "late" and never scored.
-_FINISH = """
+_FINISH = Statement(
+    "wb_finish",
+    """
 WITH held AS MATERIALIZED (
-    SELECT FROM wb.runs r WHERE r.id = ANY (%(runs)s::uuid[]) ORDER BY r.id FOR NO KEY UPDATE
+    SELECT FROM wb.runs r WHERE r.id = ANY ($3::uuid[]) ORDER BY r.id FOR NO KEY UPDATE
 ), stored AS (
     UPDATE wb.executions e SET
         status = CASE WHEN e.status = 'sent' THEN x.status ELSE 'late' END,
@@ -139,7 +145,7 @@ WITH held AS MATERIALIZED (
         tokens_reasoning = x.tokens_reasoning, cost_estimate = x.cost, cost_source = x.cost_source,
         execution_time_ms = x.latency_ms, ttft_ms = x.ttft_ms, error_code = x.error_code,
         error_message = x.error_message, cached_from = x.cached_from, finished_at = clock_timestamp()
-    FROM json_to_recordset(%(rows)s::json)
+    FROM json_to_recordset($1::json)
          AS x (id uuid, run_at timestamptz, status text, response_data jsonb, answer text, answer_json jsonb,
                finish_reason text, provider text, tokens_prompt int, tokens_completion int, tokens_total int,
                tokens_cached int, tokens_reasoning int, cost numeric, cost_source text, latency_ms int, ttft_ms int,
@@ -151,13 +157,14 @@ WITH held AS MATERIALIZED (
 ), tries AS (
     INSERT INTO wb.attempts (execution_id, run_at, n, started_at, duration_ms, http_status, error_code, retry_after_ms)
     SELECT stored.id, stored.run_at, y.n, y.started_at, y.duration_ms, y.http_status, y.error_code, y.retry_after_ms
-    FROM stored JOIN json_to_recordset(%(tries)s::json)
+    FROM stored JOIN json_to_recordset($2::json)
          AS y (id uuid, n int, started_at timestamptz, duration_ms int, http_status int, error_code text,
                retry_after_ms int) ON y.id = stored.id
     ON CONFLICT DO NOTHING
 )
 SELECT id, status FROM stored
-"""
+""",
+)
 
 _COMMITTED = """
 SELECT id FROM wb.executions
@@ -195,8 +202,10 @@ def claim(
 
     """
     rows = [{name: getattr(each, name) for name in _CLAIM_FIELDS} for each in claims]
-    values = [*(lease or (None, None)), scope.project_id, scope.user_id, _document(rows), lease is None]
-    inserted = {row[0] for row in connection.execute(_CLAIM, values).fetchall()}
+    run_id, holder = lease or (None, None)
+    values = [run_id, holder, scope.project_id, scope.user_id, _document(rows), "f" if lease else "t"]
+    written = [None if value is None else str(value).encode() for value in values]
+    inserted = {uuid.UUID(str(row[0], "ascii")) for row in _CLAIM.run(connection, written)}
     if lease is not None and not inserted:
         _check_lease(connection, *lease)
     return inserted
@@ -211,7 +220,8 @@ def finish(connection: Connection[Any], results: Sequence[Result]) -> set[uuid.U
 def finish_documents(connection: Connection[Any], written: Documents) -> dict[uuid.UUID, str]:
     """Store what :func:`documents` wrote; return id → status of what was stored; twice is as good as once."""
     rows, tries, runs = written
-    return dict(connection.execute(_FINISH, {"rows": rows, "tries": tries, "runs": runs}).fetchall())
+    found = _FINISH.run(connection, [rows.encode(), tries.encode(), f"{{{','.join(runs)}}}".encode()])
+    return {uuid.UUID(str(key, "ascii")): str(status, "ascii") for key, status in found}
 
 
 def documents(results: Sequence[Result]) -> Documents:

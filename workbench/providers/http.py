@@ -22,6 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_exceptions import ContentEncodingError
+from multidict import CIMultiDict
 from yarl import URL
 
 from workbench.core.chat import Attempt
@@ -152,12 +153,14 @@ class Http:
         )
         self.peer = replace(peer, proxy=self._proxy.host if self._proxy else None)
         self._retry = retry
-        self._headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "prompt-workbench",
-            **(headers or {}),
-            **_authorization(peer, key),
-        }
+        self._headers = CIMultiDict(  # aiohttp would make one of any other mapping, for each request
+            {
+                "Content-Type": "application/json",
+                "User-Agent": "prompt-workbench",
+                **(headers or {}),
+                **_authorization(peer, key),
+            }
+        )
         self._random = random.SystemRandom()
         self._session: aiohttp.ClientSession | None = None
 

@@ -100,8 +100,7 @@ def seconds(text: str | None) -> float | None:
 
 def _quota(headers: Mapping[str, str], what: str) -> Quota | None:
     left = _number(headers.get(f"x-ratelimit-remaining-{what}"))
-    reset = seconds(headers.get(f"x-ratelimit-reset-{what}"))
-    if left is None or reset is None:
+    if left is None or (reset := seconds(headers.get(f"x-ratelimit-reset-{what}"))) is None:
         return None
     return Quota(left, reset, _number(headers.get(f"x-ratelimit-limit-{what}")))
 

@@ -22,6 +22,7 @@ from workbench.errors import (
 )
 from workbench.services.background import StopAskedError, Watch
 from workbench.services.estimating import Plan, estimate
+from workbench.services.pace import Pace
 from workbench.services.planning import Arm, RunPlan, check_read, make_arm
 from workbench.services.progress import Progress
 from workbench.services.run import SHOWN, Run
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from workbench.services.workbench import Workbench
 
 __all__ = ["Running"]
+
+#: The process has one pace, however many runs go on.
+_PACE = Pace()
 
 CACHE_MODES = ("deterministic", "all", "off")
 
@@ -170,7 +174,8 @@ class Running:
         writer = LedgerWriter(self._wb.database, self._wb.scope, lease=(key.id, holder), patience=PATIENCE)
         engine = Engine(self._wb, plan, key, writer=writer, settled=settled, progress=counts)
         try:
-            interrupted = self._drive(engine, writer, key, looking)
+            with _PACE:
+                interrupted = self._drive(engine, writer, key, looking)
         finally:
             writer.close()
             self._ended.add(holder)
