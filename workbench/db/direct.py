@@ -7,7 +7,7 @@ loop waits for that lock each time, and that takes as long as what the server do
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from psycopg import OperationalError
@@ -29,7 +29,7 @@ class Statement:
     it when it is large; so a new one is made at the 2nd, 4th, 8th, 16th … use: however fast a table grows, the plan fits.
 
     >>> Statement("wb_sum", "SELECT $1::int + $2::int").run(connection, [b"1", b"2"])  # doctest: +SKIP
-    [(b'3',)]
+    [('3',)]
     """
 
     def __init__(self, name: str, query: str) -> None:
@@ -37,10 +37,8 @@ class Statement:
         self._query = query.encode()
         self._uses: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
 
-    def run(
-        self, connection: Connection[Any], values: Sequence[bytes | None]
-    ) -> list[tuple[bytes | None, ...]]:
-        """Execute it; return the rows as text.
+    def run(self, connection: Connection[Any], values: Sequence[bytes | None]) -> list[tuple[str, ...]]:
+        """Execute it; return the rows as text, NULL as an empty one.
 
         Args:
             connection: in autocommit, or inside ``connection.transaction()``: no transaction is begun here.
@@ -60,10 +58,14 @@ class Statement:
                     self._checked(connection, line.exec_(b"DEALLOCATE " + self._name))
                 self._checked(connection, line.prepare(self._name, self._query))
             self._uses[connection] = uses + 1
-            result = line.exec_prepared(self._name, values)
+            # psycopg's types forget that a value may be None
+            result = line.exec_prepared(self._name, cast("Sequence[bytes]", values))
         self._checked(connection, result)
         columns = range(result.nfields)
-        return [tuple(result.get_value(row, column) for column in columns) for row in range(result.ntuples)]
+        return [
+            tuple((result.get_value(row, column) or b"").decode() for column in columns)
+            for row in range(result.ntuples)
+        ]
 
     @staticmethod
     def _checked(connection: Connection[Any], result: Any) -> None:

@@ -205,7 +205,7 @@ def claim(
     run_id, holder = lease or (None, None)
     values = [run_id, holder, scope.project_id, scope.user_id, _document(rows), "f" if lease else "t"]
     written = [None if value is None else str(value).encode() for value in values]
-    inserted = {uuid.UUID(str(row[0], "ascii")) for row in _CLAIM.run(connection, written)}
+    inserted = {uuid.UUID(row[0]) for row in _CLAIM.run(connection, written)}
     if lease is not None and not inserted:
         _check_lease(connection, *lease)
     return inserted
@@ -221,7 +221,7 @@ def finish_documents(connection: Connection[Any], written: Documents) -> dict[uu
     """Store what :func:`documents` wrote; return id → status of what was stored; twice is as good as once."""
     rows, tries, runs = written
     found = _FINISH.run(connection, [rows.encode(), tries.encode(), f"{{{','.join(runs)}}}".encode()])
-    return {uuid.UUID(str(key, "ascii")): str(status, "ascii") for key, status in found}
+    return {uuid.UUID(key): status for key, status in found}
 
 
 def documents(results: Sequence[Result]) -> Documents:
