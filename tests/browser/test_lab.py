@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 
 import pytest
 from playwright.sync_api import expect
@@ -35,10 +37,14 @@ def half_an_answer(_asked):
 
 @pytest.fixture(scope="module")
 def endpoints():
-    """A model that begins to answer and never ends, and one that takes its time."""
-    quiet = Reply(**{**vars(completion("good")), "delay": 0.4})
-    with ScriptedServer(half_an_answer) as hanging, ScriptedServer(quiet) as patient:
-        yield {"hanging": hanging, "patient": patient}
+    """A model that begins to answer and never ends, one that takes its time, and one that takes less."""
+    quiet, soon = (Reply(**{**vars(completion("good")), "delay": seconds}) for seconds in (0.4, 0.1))
+    with (
+        ScriptedServer(half_an_answer) as hanging,
+        ScriptedServer(quiet) as patient,
+        ScriptedServer(soon) as quick,
+    ):
+        yield {"hanging": hanging, "patient": patient, "quick": quick}
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +148,40 @@ def test_an_interrupted_test_is_completed_without_a_second_call(lab, endpoints):
     assert (len(asked), len(set(asked))) == (80, 80)
     counts = "SELECT n_planned, (SELECT count(*) FROM wb.executions e WHERE e.run_id = r.id AND status = 'done') FROM wb.runs r WHERE n_planned = 80"
     assert lab.rows(counts) == [(80, 80)]
+
+
+def test_a_run_whose_kernel_was_killed_goes_on_and_no_case_is_paid_for_twice(lab, endpoints):
+    cells = [
+        CONNECT.format(project="killed"),
+        "import os\nprint(os.getpid())",
+        "cases = pd.DataFrame({'text': [f'case {n}' for n in range(500)]})",
+        "%%prompt paid -d cases -m quick/model -j 16 --yes\nAnswer {{ text }}",
+    ]
+    notebook = lab.open(lab.write("killed.ipynb", cells))
+    for index in range(3):
+        notebook.run(index)
+    notebook.start(3)
+    expect(notebook.shown(3)).to_contain_text(re.compile(r"(1[0-9]\d)/500"))
+    notebook.saved()
+    os.kill(int(notebook.shown(1).inner_text()), signal.SIGKILL)
+    notebook.page.locator(".jp-Dialog").get_by_text("Ok").click()  # the kernel has died, and is started again
+    notebook.load()
+    before = len(endpoints["quick"].asked)
+    assert 100 <= before < 500
+    for index in range(3):
+        notebook.run(index)
+    notebook.run(3, seconds=60)
+    expect(notebook.shown(3)).to_contain_text("500")
+    assert [output["output_type"] for output in notebook.outputs(3)] == ["execute_result"]
+    rows = lab.rows(
+        "SELECT e.case_key, array_agg(e.status ORDER BY e.created_at) FROM wb.executions e JOIN wb.projects p ON p.id = e.project_id"
+        " WHERE p.name = 'killed' AND e.run_id IS NOT NULL GROUP BY 1"
+    )
+    assert len(rows) == 500
+    assert all(states in (["done"], ["unknown", "done"]) for _, states in rows)
+    unknown = sum(states[0] == "unknown" for _, states in rows)
+    assert len(endpoints["quick"].asked) <= 500 + unknown
+    assert unknown <= 2 * 16
 
 
 def test_every_word_of_the_card_can_be_read_in_both_themes(lab):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -22,6 +21,7 @@ from workbench.errors import (
 )
 from workbench.services.background import StopAskedError, Watch
 from workbench.services.estimating import Plan, estimate
+from workbench.services.holders import has_ended, new_holder
 from workbench.services.pace import Pace
 from workbench.services.planning import Arm, RunPlan, check_read, make_arm
 from workbench.services.progress import Progress
@@ -154,7 +154,7 @@ class Running:
 
         """
         self._wb.evaluating.check_cases(scorers, [case for _, case in plan.cases])
-        holder = secrets.token_hex(8)
+        holder = new_holder()
         self._ended.add(holder)  # until it is ours: an interrupt may come between the COMMIT and its word
         key, settled = self._open(
             plan,
@@ -268,11 +268,12 @@ class Running:
                     budget=plan.budget,
                 )
                 return key, set()
-            if lease.holder is not None and lease.holder not in self._ended:
+            held = lease.holder is not None and lease.holder not in self._ended
+            if held and not has_ended(str(lease.holder)):
                 here = self._wb.runs.background.same(digest) is not None
                 raise ConflictError(
                     f"{'the background of this' if here else 'another'} kernel is busy with this very run",
-                    cure=f"wait for it; after a crash it is free again within {queries.LEASE_SECONDS} s; resume=False starts a new one",
+                    cure=f"wait for it; after a crash of another machine it is free again within {queries.LEASE_SECONDS} s; resume=False starts a new one",
                 )
             queries.take_over(session, lease.key.id, holder)
             if plan.budget is not None:
