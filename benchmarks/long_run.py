@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import psutil
@@ -50,7 +50,7 @@ class Watch:
 
         return timed
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         def look() -> None:
             while not self._ended.wait(0.2):
                 self.memory.append((time.perf_counter(), psutil.Process().memory_info().rss))
@@ -89,7 +89,13 @@ def measure(wb: Workbench, cases: int) -> None:
     before = psutil.Process().memory_info().rss
     with Watch() as watch:
         run = wb.run(
-            "say", model="fast/m", data=frame, concurrency=IN_FLIGHT, progress=False, cache="off", resume=False
+            "say",
+            model="fast/m",
+            data=frame,
+            concurrency=IN_FLIGHT,
+            progress=False,
+            cache="off",
+            resume=False,
         )
     assert run.counts.done == cases
     show(watch, cases, before)

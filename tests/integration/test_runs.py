@@ -25,6 +25,7 @@ from workbench.errors import (
     UnknownModelError,
     UnknownReferenceError,
 )
+from workbench.services import holders
 
 
 @pytest.fixture
@@ -100,8 +101,9 @@ def test_an_interrupted_run_keeps_its_answers_and_resumes_where_it_stopped(wb, t
     assert statuses(ann_url)["done"] == 20
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["seen", "lease"])
 def test_after_kill_9_the_run_is_resumed_and_no_answered_case_is_asked_again(
-    wb, tone, reviews, ann_url, tmp_path
+    wb, tone, reviews, ann_url, tmp_path, monkeypatch, told
 ):
     script = textwrap.dedent(
         """
@@ -120,10 +122,12 @@ def test_after_kill_9_the_run_is_resumed_and_no_answered_case_is_asked_again(
     child.kill()
     child.wait()
     done = statuses(ann_url)["done"]
-    with pytest.raises(ConflictError, match="another kernel"):
-        wb.run("tone", model="fake/slow", data=reviews, concurrency=2, progress=False)
-    with psycopg.connect(ann_url.reveal()) as connection:  # as if a minute had passed
-        connection.execute("UPDATE wb.runs SET heartbeat_at = now() - interval '2 min'")
+    if not told:  # as on another machine
+        monkeypatch.setattr(holders, "_PROC", tmp_path)
+        with pytest.raises(ConflictError, match="another kernel"):
+            wb.run("tone", model="fake/slow", data=reviews, concurrency=2, progress=False)
+        with psycopg.connect(ann_url.reveal()) as connection:  # as if a minute had passed
+            connection.execute("UPDATE wb.runs SET heartbeat_at = now() - interval '2 min'")
     run = wb.run("tone", model="fake/slow", data=reviews, concurrency=20, progress=False)
     found = statuses(ann_url)
     assert run.counts.done == 20

@@ -43,7 +43,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+# Neither is frozen, although nobody changes one: to make a frozen one of so many fields takes four times as long.
+@dataclass(kw_only=True, slots=True)
 class Claim:
     """One call that is about to be made.
 
@@ -71,7 +72,7 @@ class Claim:
     turn: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Result:
     """How one call ended."""
 

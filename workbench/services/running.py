@@ -179,7 +179,7 @@ class Running:
         finally:
             writer.close()
             self._ended.add(holder)
-            run = self._settle(engine, key, holder, scorers)
+            run = self._settle(engine, key, holder, scorers, counts)
         if watch is None:  # what goes on in the background is not what the person did last
             self._wb.last = run
         if interrupted:
@@ -319,18 +319,21 @@ class Running:
                     message="stopped by the person while the call was in flight; it may have been billed",
                 )
 
-    def _settle(self, engine: Engine, key: queries.RunKey, holder: str, scorers: Sequence[Any]) -> Run:
+    def _settle(
+        self, engine: Engine, key: queries.RunKey, holder: str, scorers: Sequence[Any], seen: Progress
+    ) -> Run:
         try:
-            return self._close(key, holder, scorers)
+            return self._close(key, holder, scorers, seen)
         except DatabaseError as error:
             if engine.fatal is None:
                 raise
             engine.fatal.cure += f"; then run the same again, or: wb.runs.resume('{str(key.id)[:8]}')"
             raise engine.fatal from error
 
-    def _close(self, key: queries.RunKey, holder: str, scorers: Sequence[Any]) -> Run:
+    def _close(self, key: queries.RunKey, holder: str, scorers: Sequence[Any], seen: Progress) -> Run:
+        complete = seen.before + seen.done + seen.failed == seen.total  # then there is nothing to count
         with self._wb.database.session() as session:
-            complete = queries.counts(session, key.id).open == 0
+            complete = complete or queries.counts(session, key.id).open == 0
             queries.end(session, key.id, "finished" if complete else "stopped", holder=holder)
         if scorers:
             self._wb.evaluating.score(key.id, scorers)
