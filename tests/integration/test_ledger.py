@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import uuid
 from decimal import Decimal
@@ -124,7 +125,7 @@ def test_a_result_is_found_by_its_key_however_large_a_young_table_is(wb, connect
         results = [result(each, answer="x" * 200) for each in claims]
         finish(connection, results)
     document = ledger._document([{"id": each.id, "kind": "result"} for each in results])
-    kept = sql.SQL("EXPLAIN EXECUTE wb_finish ({}, '[]', '{{}}')").format(
+    kept = sql.SQL("EXPLAIN EXECUTE wb_finish_4 ({}, '[]', '{{}}')").format(
         document
     )  # as it was made at the start
     plan = "\n".join(line for (line,) in connection.execute(kept))
@@ -133,3 +134,27 @@ def test_a_result_is_found_by_its_key_however_large_a_young_table_is(wb, connect
     )  # the row, and the policy of its tries
     assert "ix_executions_project_id" not in plan
     assert "uq_executions_ledger" not in plan
+
+
+def test_a_statement_is_prepared_again_after_the_driver_forgot_it(wb, connection, call):
+    for number in range(6):
+        claims = [call() for _ in range(3)]
+        assert claim(connection, wb.scope, claims) == {each.id for each in claims}
+        with connection.transaction(force_rollback=True):
+            connection.execute("SELECT 1")
+        for _ in range(
+            7
+        ):  # now the driver prepares a statement of its own, and clears all others before that
+            connection.execute(f"SELECT {number}")
+        assert finish(connection, [result(each) for each in claims]) == {each.id for each in claims}
+
+
+def test_a_statement_works_on_a_pooled_connection_that_rolls_back(wb, connection, call):
+    for _ in range(4):
+        claims = [call()]
+        claim(connection, wb.scope, claims)
+        with contextlib.suppress(ZeroDivisionError), wb.database.driver() as pooled:
+            finish(pooled, [result(each) for each in claims])
+            raise ZeroDivisionError
+        with wb.database.driver() as pooled:
+            assert finish(pooled, [result(each) for each in claims]) == {claims[0].id}

@@ -8,34 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from psycopg import OperationalError
-from psycopg.errors import error_from_result
+from psycopg.errors import InvalidSqlStatementName, error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.pq.abc import PGresult
 
-__all__ = ["Statement"]
+__all__ = ["Statement", "keep_plans"]
 
 _DONE: Final = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+#: To plan a group of the ledger takes longer than to write it. A plan that was made when a table was small would still read
+#: all of it when it is large: so it may only use indexes, and is made anew now and then.
+_SETTINGS: Final = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off"
+
+_keeping: WeakSet[Connection[Any]] = WeakSet()
+
+
+def keep_plans(connection: Connection[Any]) -> None:
+    """Let the plans of statements be kept on a connection of one's own; not behind PgBouncer, where servers change."""
+    connection.execute(_SETTINGS)
+    _keeping.add(connection)
 
 
 class Statement:
-    """A statement with ``$1, $2 …`` for its values; prepared where the connection prepares statements at all.
+    """A statement with ``$1, $2 …`` for its values.
 
-    Its plan is kept, for to make it takes longer than to run it. A plan that was made for a small table would read all of
-    it when it is large; so a new one is made at the 2nd, 4th, 8th, 16th … use: however fast a table grows, the plan fits.
+    Where plans are kept, a new one is made at the 2nd, 3rd, 5th, 9th, 17th … use: however fast a table grows, the plan fits.
 
     >>> Statement("wb_sum", "SELECT $1::int + $2::int").run(connection, [b"1", b"2"])  # doctest: +SKIP
     [('3',)]
     """
 
     def __init__(self, name: str, query: str) -> None:
-        self._name = name.encode()
+        self._name = name
         self._query = query.encode()
-        self._uses: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[Connection[Any], tuple[bytes, int]] = WeakKeyDictionary()
 
     def run(self, connection: Connection[Any], values: Sequence[bytes | None]) -> list[tuple[str, ...]]:
         """Execute it; return the rows as text, NULL as an empty one.
@@ -48,29 +59,34 @@ class Statement:
             psycopg.Error: as ``connection.execute``.
 
         """
-        line = connection.pgconn
-        if connection.prepare_threshold is None:  # behind PgBouncer another server may come next
-            result = line.exec_params(self._query, values)
+        if connection in _keeping:
+            try:
+                result = self._execute(connection, values)
+            except InvalidSqlStatementName:  # the driver forgets all of them after a ROLLBACK
+                self._kept.pop(connection, None)
+                result = self._execute(connection, values)
         else:
-            uses = self._uses.pop(connection, 0)
-            if uses & (uses - 1) == 0:  # none yet, or a power of two
-                if uses:
-                    self._checked(connection, line.exec_(b"DEALLOCATE " + self._name))
-                self._checked(connection, line.prepare(self._name, self._query))
-            self._uses[connection] = uses + 1
-            # psycopg's types forget that a value may be None
-            result = line.exec_prepared(self._name, cast("Sequence[bytes]", values))
-        self._checked(connection, result)
+            result = _checked(connection, connection.pgconn.exec_params(self._query, values))
         columns = range(result.nfields)
         return [
             tuple((result.get_value(row, column) or b"").decode() for column in columns)
             for row in range(result.ntuples)
         ]
 
-    @staticmethod
-    def _checked(connection: Connection[Any], result: Any) -> None:
-        if result.status in _DONE:
-            return
-        if connection.pgconn.status != ConnStatus.OK:
-            raise OperationalError(connection.pgconn.error_message.decode(errors="replace"))
-        raise error_from_result(result, encoding=connection.info.encoding)
+    def _execute(self, connection: Connection[Any], values: Sequence[bytes | None]) -> PGresult:
+        name, uses = self._kept.get(connection, (b"", 0))
+        if uses & (uses - 1) == 0:  # none yet, or a power of two
+            # The name is another one each time, and the old plan stays: there are as many as the number of uses has bits.
+            name = f"{self._name}_{uses}".encode()
+            _checked(connection, connection.pgconn.prepare(name, self._query))
+        self._kept[connection] = (name, uses + 1)
+        # psycopg's types forget that a value may be None
+        return _checked(connection, connection.pgconn.exec_prepared(name, cast("Sequence[bytes]", values)))
+
+
+def _checked(connection: Connection[Any], result: PGresult) -> PGresult:
+    if result.status in _DONE:
+        return result
+    if connection.pgconn.status != ConnStatus.OK:
+        raise OperationalError(connection.pgconn.error_message.decode(errors="replace"))
+    raise error_from_result(result, encoding=connection.info.encoding)

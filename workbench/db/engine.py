@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, QueuePool
 
 from workbench.db.border import driver_errors, place
+from workbench.db.direct import keep_plans
 from workbench.db.migrate import check_revision
 from workbench.db.spool import Drained, Spool
 from workbench.db.urls import conninfo_url, driver_url
@@ -45,10 +46,6 @@ _PATIENCE = {
 
 #: A kernel that is paused in the middle of a transaction, as on a laptop that was closed, keeps others waiting for so long.
 IDLE_SECONDS = 60
-
-#: To plan a group of the ledger takes longer than to write it, so its plan is kept. A plan that was made when a table was
-#: empty would still read all of it when it is large; so it may only use indexes.
-_KEPT_PLANS = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off"
 
 
 def _limit_pauses(connection: psycopg.Connection[Any], _: object) -> None:
@@ -153,7 +150,7 @@ class Database:
                 self.url.reveal(), autocommit=True, prepare_threshold=1 if self.pooled else None
             )
             if self.pooled:
-                connection.execute(_KEPT_PLANS)
+                keep_plans(connection)
             return connection
 
     def small_engine(self) -> Engine:

@@ -74,7 +74,13 @@ class Claim:
 
 @dataclass(kw_only=True, slots=True)
 class Result:
-    """How one call ended."""
+    """How one call ended.
+
+    Attributes:
+        answer_json: the answer, where it is an object or a list; :func:`documents` fills it in.
+        kind: marks the row in its document, for the statement that reads it.
+
+    """
 
     id: uuid.UUID
     run_at: dt.datetime
@@ -97,10 +103,10 @@ class Result:
     error_message: str | None = None
     cached_from: uuid.UUID | None = None
     attempts: tuple[Attempt, ...] = field(default=())
+    answer_json: Any = field(default=None, init=False)
+    kind: str = field(default="result", init=False)
 
 
-_CLAIM_FIELDS = tuple(each.name for each in fields(Claim))
-_RESULT_FIELDS = tuple(each.name for each in fields(Result) if each.name != "attempts")
 _ATTEMPT_FIELDS = tuple(each.name for each in fields(Attempt))
 
 #: A group of results as ``finish`` gives it to the database, plain enough to be kept in a file: rows, HTTP tries, runs.
@@ -202,9 +208,8 @@ def claim(
         psycopg.Error: with SQLSTATE ``WB001`` where a budget does not pay for all of them: then none is claimed.
 
     """
-    rows = [{name: getattr(each, name) for name in _CLAIM_FIELDS} for each in claims]
     run_id, holder = lease or (None, None)
-    values = [run_id, holder, scope.project_id, scope.user_id, _document(rows), "f" if lease else "t"]
+    values = [run_id, holder, scope.project_id, scope.user_id, _document(claims), "f" if lease else "t"]
     written = [None if value is None else str(value).encode() for value in values]
     inserted = {uuid.UUID(row[0]) for row in _CLAIM.run(connection, written)}
     if lease is not None and not inserted:
@@ -227,21 +232,15 @@ def finish_documents(connection: Connection[Any], written: Documents) -> dict[uu
 
 def documents(results: Sequence[Result]) -> Documents:
     """Write results and their HTTP tries as text."""
-    rows = [
-        {name: getattr(each, name) for name in _RESULT_FIELDS}
-        | {
-            "answer_json": _answer_json(each.answer) if each.status == "done" else None,
-            "kind": "result",
-        }
-        for each in results
-    ]
+    for each in results:
+        each.answer_json = _answer_json(each.answer) if each.status == "done" else None
     tries = [
         {"id": result.id} | {name: getattr(each, name) for name in _ATTEMPT_FIELDS}
         for result in results
         for each in result.attempts
     ]
     runs = sorted({str(each.run_id) for each in results if each.run_id is not None})
-    return _document(rows), _document(tries), runs
+    return _document(results), _document(tries), runs
 
 
 def _check_lease(connection: Connection[Any], run_id: uuid.UUID, mine: str) -> None:
@@ -295,7 +294,7 @@ def storable(text: str | None) -> str | None:
     return text.replace("\0", "␀").encode("utf-8", "replace").decode()
 
 
-def _document(rows: Sequence[Mapping[str, Any]]) -> str:
+def _document(rows: Sequence[Claim | Result | Mapping[str, Any]]) -> str:
     """Return a group as one JSON document: one parameter, which nobody has to escape value by value."""
     try:
         text = orjson.dumps(rows, default=_plain)
@@ -304,8 +303,14 @@ def _document(rows: Sequence[Mapping[str, Any]]) -> str:
     if text and rb"\u0000" not in text:
         return text.decode()
     # A value that PostgreSQL cannot hold as it is: a NUL, a lone surrogate, a number beyond 64 bits.
-    safe = [{name: _safe(value) for name, value in row.items()} for row in rows]
+    records = [row if isinstance(row, Mapping) else _record(row) for row in rows]
+    safe = [{name: _safe(value) for name, value in row.items()} for row in records]
     return orjson.dumps(safe, default=_plain).decode()
+
+
+def _record(row: Claim | Result) -> dict[str, Any]:
+    """The tries have a document of their own."""
+    return {each.name: getattr(row, each.name) for each in fields(row) if each.name != "attempts"}
 
 
 def _plain(value: Any) -> Any:

@@ -177,10 +177,9 @@ class Spool:
 
     def _open(self) -> FileIO:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        file = FileIO(descriptor, "ab")  # a buffer would keep what did not fit, and write it later
+        while not (file := self._locked()):
+            continue
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
             folder = os.open(self._folder, os.O_RDONLY)
             try:
                 os.fsync(folder)  # the name is to survive as well
@@ -190,6 +189,18 @@ class Spool:
             file.close()
             raise
         self._file = file
+        return file
+
+    def _locked(self) -> FileIO | None:
+        """Make the file and hold it; None where somebody took it for an empty one of an ended process, and removed it."""
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        file = FileIO(descriptor, "ab")  # a buffer would keep what did not fit, and write it later
+        with contextlib.ExitStack() as stack:
+            stack.callback(file.close)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink == 0:
+                return None
+            stack.pop_all()
         return file
 
     def _close(self) -> None:
