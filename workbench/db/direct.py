@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from psycopg import OperationalError
 from psycopg.errors import InvalidSqlStatementName, error_from_result
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import DiagnosticField, ExecStatus
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -87,6 +87,6 @@ class Statement:
 def _checked(connection: Connection[Any], result: PGresult) -> PGresult:
     if result.status in _DONE:
         return result
-    if connection.pgconn.status != ConnStatus.OK:
+    if result.error_field(DiagnosticField.SQLSTATE) is None:  # not the server's word: the connection is lost
         raise OperationalError(connection.pgconn.error_message.decode(errors="replace"))
     raise error_from_result(result, encoding=connection.info.encoding)
