@@ -16,9 +16,11 @@ import psycopg
 import pytest
 from embedded_help import ROOT, cleaned, connect, finished, open_home, other_process
 
+from workbench.db.border import driver_errors
+from workbench.db.direct import Statement, keep_plans
 from workbench.db.embedded import EmbeddedServer
 from workbench.db.embedded_process import PidFile, is_alive, server_process
-from workbench.errors import DiskFullError, EmbeddedServerError
+from workbench.errors import DiskFullError, EmbeddedServerError, ServerUnavailableError
 
 NOBODY = 65534
 
@@ -471,3 +473,22 @@ except WorkbenchError as error:
             said = finished(other_process(home, code, uid=NOBODY))
             assert said.startswith("EmbeddedServerError the embedded server cannot use")
             assert "WORKBENCH_HOME" in said
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["prepared", "plain"])
+def test_a_statement_that_an_immediate_stop_ends_has_lost_its_connection(server, kept):
+    sleep = Statement("sleep", "SELECT pg_sleep($1::float8)")
+    server.ensure()
+    with connect(server) as connection:
+        connection.autocommit = True
+        if kept:
+            keep_plans(connection)
+        sleep.run(connection, [b"0"])
+        stop = threading.Timer(0.5, os.kill, [server.status().pid, signal.SIGQUIT])
+        stop.start()
+        with pytest.raises(psycopg.OperationalError) as caught:
+            sleep.run(connection, [b"20"])
+        stop.join()
+    assert caught.value.sqlstate in (None, "57P02")
+    with pytest.raises(ServerUnavailableError), driver_errors():
+        raise caught.value
