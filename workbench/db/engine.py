@@ -69,8 +69,8 @@ def _raw(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out what psycopg logs of a batch that has failed: its error is raised, and ours says it once."""
-    return not str(record.msg).startswith("error ignored terminating")
+    """Leave out what psycopg logs of a batch or a transaction that has failed: its error is raised, and ours says it once."""
+    return not str(record.msg).startswith(("error ignored terminating", "error ignored in rollback"))
 
 
 class Database:
