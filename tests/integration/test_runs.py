@@ -101,7 +101,7 @@ def test_an_interrupted_run_keeps_its_answers_and_resumes_where_it_stopped(wb, t
     assert statuses(ann_url)["done"] == 20
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["seen", "lease"])
+@pytest.mark.parametrize("told", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["seen", "lease"])
 def test_after_kill_9_the_run_is_resumed_and_no_answered_case_is_asked_again(
     wb, tone, reviews, ann_url, tmp_path, monkeypatch, told
 ):

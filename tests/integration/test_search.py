@@ -164,6 +164,7 @@ def test_of_a_common_word_the_newest_are_found_by_walking_back(crowded):
     assert all(number % 2 == 0 and number > 12_000 - 2 * 60 for number in numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projects", [1, 2])
 def test_of_a_middling_word_the_newest_are_found_by_two_indexes(crowded, admin_url, projects):
     if projects == 2:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psycopg import DataError as DriverDataError
 from psycopg import sql
 
+from workbench.db.columns import TIME, Columns, frame_of
 from workbench.errors import DataError, InputError, UnknownReferenceError, did_you_mean
 
 if TYPE_CHECKING:
@@ -27,25 +26,19 @@ __all__ = [
     "FIELD_TYPES",
     "STATISTICS",
     "TESTS",
-    "Columns",
     "arms",
     "costs",
     "evaluations",
     "executions",
     "fetch",
-    "frame_of",
     "jsonb",
     "statistics",
     "tests",
 ]
 
-Columns = Mapping[str, str]
-
-_TIME = "datetime64[us, UTC]"
-
 #: Columns of ``wb.frames.executions()`` and ``run.frame()``.
 EXECUTIONS: Columns = {
-    "execution_id": "str", "run_id": "str", "created_at": _TIME, "prompt": "str", "version": "Int64", "label": "str",
+    "execution_id": "str", "run_id": "str", "created_at": TIME, "prompt": "str", "version": "Int64", "label": "str",
     "model": "str", "provider": "str", "case_id": "str", "cluster_id": "str", "variant": "str", "sample": "Int64",
     "status": "str", "error_code": "str", "answer": "str", "answer_json": "object", "finish_reason": "str",
     "tokens_prompt": "Int64", "tokens_completion": "Int64", "cost": "float64", "cost_source": "str",
@@ -54,7 +47,7 @@ EXECUTIONS: Columns = {
 
 #: Columns of ``wb.frames.evaluations()``.
 EVALUATIONS: Columns = {
-    "evaluation_id": "str", "execution_id": "str", "run_id": "str", "created_at": _TIME, "prompt": "str",
+    "evaluation_id": "str", "execution_id": "str", "run_id": "str", "created_at": TIME, "prompt": "str",
     "version": "Int64", "model": "str", "case_id": "str", "variant": "str", "sample": "Int64", "scorer": "str",
     "rater": "str", "vote": "Int64", "score": "float64", "passed": "boolean", "parsed": "str", "reason": "str",
     "answer": "str", "status": "str",
@@ -69,13 +62,13 @@ ARMS: Columns = {
 
 #: Columns of ``wb.frames.costs()``.
 COSTS: Columns = {
-    "day": _TIME, "project": "str", "model": "str", "purpose": "str", "calls": "Int64", "failed": "Int64",
+    "day": TIME, "project": "str", "model": "str", "purpose": "str", "calls": "Int64", "failed": "Int64",
     "tokens_prompt": "Int64", "tokens_completion": "Int64", "cost": "float64", "cost_unknown": "Int64",
 }  # fmt: skip
 
 #: Columns of ``wb.frames.tests()``.
 TESTS: Columns = {
-    "name": "str", "created_at": _TIME, "status": "str", "a": "str", "b": "str", "metric": "str", "dataset": "str",
+    "name": "str", "created_at": TIME, "status": "str", "a": "str", "b": "str", "metric": "str", "dataset": "str",
     "sample_size": "Int64", "looks": "Int64", "verdict": "str", "effect": "float64", "low": "float64",
     "high": "float64", "p_value": "float64",
 }  # fmt: skip
@@ -90,7 +83,7 @@ STATISTICS: Columns = {
 #: Types that a field of an answer may be read as, and how pandas holds them.
 FIELD_TYPES: Columns = {
     "text": "str", "float8": "float64", "int8": "Int64", "bool": "boolean", "numeric": "float64", "jsonb": "object",
-    "timestamptz": _TIME,
+    "timestamptz": TIME,
 }  # fmt: skip
 
 _ARMS = """
@@ -370,36 +363,3 @@ def fetch(
                 f"an answer's field has another type: {said}", cure="read the field as text or jsonb"
             ) from error
     return frame_of(rows, columns)
-
-
-def frame_of(rows: Sequence[Sequence[Any]], columns: Columns) -> pd.DataFrame:
-    """Return rows as a DataFrame with declared columns: name → type."""
-    import pandas as pd
-
-    data = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    # As arrays that nobody else holds: pandas would align the index of each Series with every other, and copy them.
-    arrays = {name: _array(values, kind) for (name, kind), values in zip(columns.items(), data, strict=True)}
-    return pd.DataFrame(arrays, copy=False)
-
-
-def _array(values: Sequence[Any], kind: Any) -> Any:
-    """Return a column; a Series takes twice as long to be made, which is seen in small frames."""
-    import numpy as np
-    import pandas as pd
-
-    if kind == "str":
-        return pd.array([None if value is None else str(value) for value in values], dtype=_type_of(kind))
-    if kind == _TIME:
-        naive = [None if value is None else value.astimezone(dt.UTC).replace(tzinfo=None) for value in values]
-        return pd.DatetimeIndex(np.array(naive, dtype="datetime64[us]")).tz_localize("UTC").array
-    if kind == "object":  # pandas must not guess what is in it
-        return pd.Series(list(values), dtype=kind).array
-    return pd.array(list(values), dtype=_type_of(kind))
-
-
-@cache
-def _type_of(kind: Any) -> Any:
-    """To find a type by its name takes pandas longer than to make a small column."""
-    import pandas as pd
-
-    return pd.api.types.pandas_dtype(kind)

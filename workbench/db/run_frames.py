@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from workbench.db.frames import Columns, fetch
+from workbench.db.columns import Columns
+from workbench.db.frames import fetch
 from workbench.db.queries.runs import LEASE_SECONDS
 
 if TYPE_CHECKING:

@@ -153,14 +153,9 @@ class Http:
         )
         self.peer = replace(peer, proxy=self._proxy.host if self._proxy else None)
         self._retry = retry
-        self._headers = CIMultiDict(  # aiohttp would make one of any other mapping, for each request
-            {
-                "Content-Type": "application/json",
-                "User-Agent": "prompt-workbench",
-                **(headers or {}),
-                **_authorization(peer, key),
-            }
-        )
+        sent = {"Content-Type": "application/json", "User-Agent": "prompt-workbench", **(headers or {})}
+        # aiohttp would make one of any other mapping, for each request
+        self._headers = CIMultiDict(sent | _authorization(peer, key))
         self._random = random.SystemRandom()
         self._session: aiohttp.ClientSession | None = None
 

@@ -14,7 +14,7 @@ import pandas as pd
 from workbench.core.display import Card, Rich
 from workbench.core.pricing import PERIODS
 from workbench.core.versions import format_cost
-from workbench.db.frames import frame_of
+from workbench.db.columns import frame_of
 
 __all__ = ["BUDGETS", "BudgetTable"]
 

@@ -15,7 +15,7 @@ from workbench.core.display import Rich
 from workbench.core.replies import ToolCall, message_of
 from workbench.core.values import plain
 from workbench.core.versions import PromptResult, PromptVersion
-from workbench.db.frames import frame_of
+from workbench.db.columns import frame_of
 from workbench.db.queries import conversations as queries
 from workbench.errors import InputError
 from workbench.services.asking import Question

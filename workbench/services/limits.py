@@ -7,7 +7,8 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.display import Rich
-from workbench.db import frames, limits
+from workbench.db import limits
+from workbench.db.columns import frame_of
 from workbench.errors import InputError, UnknownModelError, UnknownReferenceError, did_you_mean
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def remove(database: Database, registry: Registry, name: str) -> str:
 def frame(database: Database) -> pd.DataFrame:
     """Return the person's limits, in the columns of :data:`LIMITS`."""
     with database.driver() as connection:
-        return frames.frame_of(limits.limits(connection, database.user_id), LIMITS)
+        return frame_of(limits.limits(connection, database.user_id), LIMITS)
 
 
 def _parse(registry: Registry, name: str) -> tuple[str, str]:

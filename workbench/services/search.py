@@ -20,7 +20,7 @@ from workbench.core.search import (
     whole_braces,
 )
 from workbench.db import search as queries
-from workbench.db.frames import frame_of
+from workbench.db.columns import frame_of
 from workbench.errors import InputError, UnknownModelError, UnknownReferenceError, did_you_mean
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg import sql
 from sqlalchemy import case, func, null, select, text, update
 
-from workbench.db.frames import frame_of
+from workbench.db.columns import frame_of
 from workbench.db.scope import Scope
 from workbench.db.tables import Conversation, Execution
 from workbench.errors import AccessDeniedError
