@@ -46,7 +46,9 @@ import sys
 from pathlib import Path
 import workbench
 from workbench.errors import ConflictError
+from workbench.services import holders
 from workbench.settings import Settings
+holders._PROC = Path("/nowhere")  # as on another machine: whether a kernel lives, its lease alone can tell
 url, home, endpoint = sys.argv[1:]
 settings = Settings(home=Path(home), endpoints={"mine": endpoint}, model="mine/m")
 with workbench.connect(url, settings=settings) as wb:
