@@ -144,8 +144,8 @@ class Database:
             yield raw
 
     @contextmanager
-    def reading(self) -> Iterator[psycopg.Connection[Any]]:
-        """One pooled psycopg connection without a transaction: three trips to the server less, for what only reads."""
+    def autocommit(self) -> Iterator[psycopg.Connection[Any]]:
+        """One pooled psycopg connection, each statement on its own: three trips to the server less than a transaction."""
         self._check_open()
         with (
             driver_errors(self.url),
@@ -177,12 +177,8 @@ class Database:
 
     def drain(self) -> Drained:
         """Store the answers that a database which was away could not take; those of ended processes too."""
-        with (
-            driver_errors(self.url),
-            self.engine.connect() as connection,
-            _raw(connection.execution_options(isolation_level="AUTOCOMMIT")) as raw,
-        ):
-            return self.spool.drain(raw)
+        with self.autocommit() as connection:
+            return self.spool.drain(connection)
 
     def close(self) -> None:
         """Close every pooled connection; whatever is asked for afterwards is refused, and opens none."""

@@ -211,7 +211,9 @@ def estimate(workbench: Workbench, plan: RunPlan, *, resume: bool = True, retry_
         rows=tuple(rows),
         settled=len(settled),
         resumes=str(key.id)[:8] if key is not None else "",
-        advised=tuple(model for model, family in families.items() if family not in guides.WITHOUT_ADVICE),
+        advised=tuple(
+            model for model, family in families.items() if family not in (guides.OTHER, guides.FAKE)
+        ),
     )
 
 

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["frame", "guide"]
 
-#: The family of a model about which nothing is known.
-_OTHER = "other"
-#: The family of those that answer by script.
-_FAKE = "fake"
-
 _TYPES: Final = {
     "model": "object",
     "family": "object",
@@ -49,11 +44,11 @@ def guide(database: Database, model_id: str, *, resolve: Callable[[str], str]) -
         row = found.get(wanted) or found.get(f"openrouter/{wanted}")
         full = row.config.model_id if row else wanted
         named = guides.family(session, wanted)
-        family = named or guides.family(session, guides.families_of(session, [full]).get(full, _OTHER))
-        name = family.name if family else _OTHER
+        family = named or guides.family(session, guides.families_of(session, [full]).get(full, guides.OTHER))
+        name = family.name if family else guides.OTHER
         templates = library.official_for(session, name)
         known = guides.family_names(session)
-    if row is None and named is None and name == _OTHER:
+    if row is None and named is None and name == guides.OTHER:
         if "/" not in wanted and (guess := did_you_mean(wanted, known)):
             raise UnknownModelError(f"{wanted!r:.300} is neither a model nor a family", cure=guess)
         full = resolve(wanted)
@@ -79,7 +74,7 @@ def frame(database: Database, ids: Sequence[str]) -> pd.DataFrame:
     with database.session() as session:
         families = guides.families_of(session, [model for model in ids if not model.endswith("/…")])
         stored = guides.stored(session)
-    fake = {model: _FAKE for model in ids if model.startswith(f"{_FAKE}/")}
+    fake = {model: guides.FAKE for model in ids if model.startswith(f"{guides.FAKE}/")}
     found = [[model, {**families, **fake}.get(model, ""), *_facts(stored.get(model))] for model in ids]
     return pd.DataFrame(found, columns=list(_TYPES)).astype(_TYPES)
 

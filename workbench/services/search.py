@@ -81,7 +81,7 @@ class Search:
             all_versions=bool(all_versions),
         )
         hint = ""
-        with self._wb.database.reading() as connection:
+        with self._wb.database.autocommit() as connection:
             query = queries.understood(connection, words)
             rows = queries.prompts(connection, query, filters, limit=shown) if query else []
             if not rows:

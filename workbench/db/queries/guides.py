@@ -17,10 +17,10 @@ from workbench.db.tables import ModelFamily as FamilyRow
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["WITHOUT_ADVICE", "Stored", "families_of", "family", "family_names", "stored"]
+__all__ = ["FAKE", "OTHER", "Stored", "families_of", "family", "family_names", "stored"]
 
-#: The families of models about which nothing is known, and of those that answer by script.
-WITHOUT_ADVICE = ("other", "fake")
+#: The family of models about which nothing is known, and of those that answer by script.
+OTHER, FAKE = "other", "fake"
 
 _FAMILIES_OF = text("SELECT id, wb.model_family(id) FROM unnest(CAST(:ids AS text[])) AS id")
 
